@@ -1,0 +1,24 @@
+"""Assemble orders from headers, lines and payments, and let returns find their sale.
+
+    spark-submit --py-files dist/lakecdp.zip jobs/02_silver/assemble.py \
+        --env demo --lake build/demo/lake --run-date 2026-11-01
+
+Writes silver.order (one row per order) for the orders that new records touch, and silver.return (one
+row per return line and the sale line it takes back).
+"""
+
+from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.platform.job import Job, main
+from lakecdp.silver.assemble import INPUTS, OUTPUTS, assemble
+
+
+def run(job: Job) -> None:
+    """Restate touched orders in one batch."""
+    strength = list(IdentityRules.load(job.conf).names)
+    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=",".join(strength)) as batch:
+        if not batch.nothing_new:
+            assemble(batch, strength)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run, __doc__))

@@ -1,0 +1,30 @@
+"""Decide which identifiers are one customer, for the identifiers that new records touch.
+
+Grain: identity.node one row per identifier; identity.edge per pair, source and silver table;
+identity.link per identifier and period; identity.change per customer and change.
+
+    spark-submit --py-files dist/lakecdp.zip jobs/03_identity/resolve.py --env demo --lake lake
+"""
+
+from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.resolve import READS, WRITES, fingerprint, resolve
+from lakecdp.platform.job import Job, main
+
+
+def run(job: Job) -> None:
+    """Take in new evidence and bring links and ledger up to date."""
+    rules = IdentityRules.load(job.conf)
+    with job.batch(inputs=READS, outputs=WRITES, rules=fingerprint(rules)) as b:
+        if b.nothing_new:
+            return
+        done = resolve(b, rules)
+        b.count(rows_in=done.nodes, rows_out=done.links)
+        job.log.info(
+            "identity: %s; kept apart: %s",
+            ", ".join(f"{kind} {n}" for kind, n in sorted(done.changes.items())) or "no change",
+            ", ".join(f"{why} {n}" for why, n in sorted(done.blocked.items())) or "none",
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run, __doc__))

@@ -1,0 +1,115 @@
+"""Daily partials per identifier, and features: one row per customer.
+
+spark-submit --py-files dist/lakecdp.zip jobs/04_tags/features.py --env demo --run-date 2026-11-01
+"""
+
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from lakecdp.platform.batch import Batch
+from lakecdp.platform.job import Job, main
+from lakecdp.tags import features
+
+INPUTS = ("silver.event", "silver.order", "silver.attribute", "identity.link", "silver.vacated")
+OUTPUTS = ("gold.node_day", "gold.node_category_day", "gold.customer_feature")
+FEW_DAYS = 400
+
+
+def run(job: Job) -> None:
+    """Compute again the partials of touched days, then the customers concerned."""
+    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=features.VERSION, daily=True) as b:
+        if b.nothing_new:
+            return
+        pairs = None if b.full else new_pairs(b)
+        days = few_days(pairs)
+        if days is None or days:
+            write_partials(b, pairs, days)
+        links = b.read("identity.link").where("valid_to IS NULL")
+        node_days = job.lake.read("gold.node_day")
+        customers = None if everybody(b) else concerned(b, pairs, links, node_days)
+        wanted = features.typed_links(links, customers, b.read("identity.node")).persist()
+        rows = features.customer_feature(
+            wanted,
+            node_days,
+            job.lake.read("gold.node_category_day"),
+            b.read("silver.attribute"),
+            b.run_date,
+        )
+        b.count(rows_out=write_customers(b, rows, customers, wanted))
+        for frame in (pairs, customers, wanted):
+            if frame is not None:
+                frame.unpersist()
+
+
+def new_pairs(b: Batch) -> DataFrame:
+    """Owner and day of what changed since the run before."""
+    changed = (b.new_rows(t) for t in ("silver.event", "silver.order", "silver.vacated"))
+    return features.touched(*changed).persist()
+
+
+def few_days(pairs: DataFrame | None) -> list[date] | None:
+    """The days concerned; None when all are, or so many that naming them is of no use."""
+    if pairs is None:
+        return None
+    days = [r["day"] for r in pairs.select("day").distinct().limit(FEW_DAYS + 1).collect()]
+    return days if len(days) <= FEW_DAYS else None
+
+
+def write_partials(b: Batch, pairs: DataFrame | None, days: list[date] | None) -> None:
+    """Bring gold.node_day and gold.node_category_day up to date."""
+    events, orders = features.counted(b.read("silver.event"), b.read("silver.order"))
+    if pairs is None:
+        b.replace("gold.node_day", features.node_day(events, orders), "true")
+        b.replace("gold.node_category_day", features.node_category_day(events, orders), "true")
+        return
+    events = features.of_pairs(events, pairs, days).persist()
+    orders = features.of_pairs(orders, pairs, days).persist()
+    former = features.of_pairs(b.read("gold.node_category_day"), pairs, days)
+    write(b, "gold.node_day", features.node_day(events, orders, pairs))
+    write(b, "gold.node_category_day", features.node_category_day(events, orders, former))
+    events.unpersist()
+    orders.unpersist()
+
+
+def everybody(b: Batch) -> bool:
+    """Whether all customers are computed: first run, new definitions, or an earlier run date."""
+    return b.full or b.run_date < date.fromisoformat(b.since.run_date)
+
+
+def concerned(
+    b: Batch, pairs: DataFrame | None, links: DataFrame, node_days: DataFrame
+) -> DataFrame:
+    """Customers with new facts, attributes or links, or with a window that rolls."""
+    nodes = b.new_rows("silver.attribute").selectExpr("owner_node AS node_id")
+    if pairs is not None:
+        nodes = nodes.union(pairs.select("node_id"))
+    if b.new_date:
+        last = date.fromisoformat(b.since.run_date)
+        nodes = nodes.union(features.rolled(node_days, last, b.run_date))
+    return features.affected(nodes, b.new_rows("identity.link"), links).persist()
+
+
+def write_customers(
+    b: Batch, rows: DataFrame, customers: DataFrame | None, wanted: DataFrame
+) -> int:
+    """Bring gold.customer_feature up to date; returns the rows written."""
+    if customers is None:
+        return b.replace("gold.customer_feature", rows, "true")
+    gone = customers.join(wanted, "customer_id", "left_anti")
+    rows = rows.selectExpr("*", "false AS _gone").unionByName(
+        gone.selectExpr("customer_id", "true AS _gone"), allowMissingColumns=True
+    )
+    return write(b, "gold.customer_feature", rows)
+
+
+def write(b: Batch, table: str, rows: DataFrame) -> int:
+    """Merge the rows that differ and delete those marked `_gone`; returns the rows written."""
+    rows = rows.persist()
+    counts = b.upsert(table, rows, update_when=features.differs(table), delete_when="s._gone")
+    rows.unpersist()
+    return counts.written + counts.deleted
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run, __doc__))

@@ -1,0 +1,1 @@
+"""Collection: landed files to raw records, each exactly once."""

@@ -1,0 +1,295 @@
+"""Take the new files of one source into bronze, each exactly once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from lakecdp import contracts
+from lakecdp.bronze import records
+from lakecdp.bronze.mapping import Source, SourceMapping
+from lakecdp.platform.batch import Batch
+from lakecdp.platform.errors import LakecdpError
+from lakecdp.platform.fs import FileEntry, java_message, list_files, read_head
+
+LANDED, REFUSED = "landed", "refused"
+_HARMED = ("EOF", "Unexpected end", "ZLIB", "zlib", "incorrect", "not in GZIP", "invalid", "corrupt", "BZ", "magic")
+
+
+@dataclass
+class FileState:
+    """A new file on its way: its header, the counts of its records, and why it was refused."""
+
+    entry: FileEntry
+    header: list[str] | None = None
+    records: int = 0
+    quarantined: int = 0
+    reason: str | None = None
+
+
+@dataclass
+class Landing:
+    """The files of one batch and the lines of those that can be read."""
+
+    states: dict[str, FileState]
+    frame: DataFrame | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def new_files(spark: SparkSession, landing: str, mapping: SourceMapping, known: DataFrame) -> list[FileEntry]:
+    """Files of a source that have not landed in their present form.
+
+    Args:
+        spark: the session.
+        landing: the landing folder.
+        mapping: the source.
+        known: bronze.landed_file.
+    """
+    present = list_files(spark, landing, tuple(mapping.files))
+    if not present:
+        return []
+    rows = known.where(F.col("source") == mapping.source).select(
+        "file", "bytes", F.unix_millis("modified_at").alias("changed")
+    )
+    landed = {(r["file"], r["bytes"], r["changed"]) for r in rows.collect()}
+    return [f for f in present if (f.path, f.bytes, _millis(f)) not in landed]
+
+
+def _millis(f: FileEntry) -> int:
+    return round(f.modified_at.timestamp() * 1000)
+
+
+def open_files(spark: SparkSession, source: Source, files: Sequence[FileEntry]) -> Landing:
+    """Read headers, set harmed files aside and parse the lines of the others.
+
+    Raises:
+        LakecdpError: a column that the mapping names is missing, or a file cannot be read at all.
+    """
+    mapping = source.mapping
+    landing = Landing({f.uri: FileState(f) for f in files})
+    for state in landing.states.values():
+        _open(spark, mapping, state)
+    readable = [s for s in landing.states.values() if s.reason is None]
+    landing.notes = _drift(source, readable)
+    frames = _parse(spark, mapping, readable)
+    if frames:
+        landing.frame = reduce(DataFrame.unionByName, frames)
+    return landing
+
+
+def _open(spark: SparkSession, mapping: SourceMapping, state: FileState) -> None:
+    if state.entry.bytes == 0:
+        state.reason = "the file is empty"
+        return
+    try:
+        head = read_head(spark, state.entry.uri)
+    except LakecdpError as e:
+        if not _harmed(str(e)):
+            raise LakecdpError(f"source {mapping.source}: {e}") from None
+        state.reason = f"the file cannot be decompressed: {_tail(str(e))}"
+        return
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and mapping.file.encoding not in records.WIDE:
+        state.reason = "the file is UTF-16; say `encoding: utf-16` under `file` in the mapping"
+        return
+    if mapping.format == "csv":
+        if not mapping.file.header:
+            state.header = list(mapping.columns)
+            return
+        try:
+            state.header = records.header_of(head, mapping)
+        except ValueError as e:
+            state.reason = str(e)
+
+
+def _harmed(message: str) -> bool:
+    return any(word in message for word in _HARMED)
+
+
+def _tail(message: str) -> str:
+    return message.rsplit(": ", 1)[-1]
+
+
+def _drift(source: Source, states: Sequence[FileState]) -> list[str]:
+    """Columns that came in addition; those that are missing fail the source."""
+    mapping = source.mapping
+    if mapping.format != "csv":
+        return []
+    wanted = [c.path.removeprefix("$.") if c.path else n for n, c in mapping.columns.items()]
+    more: dict[str, str] = {}
+    for state in states:
+        header = state.header or []
+        missing = [n for n in wanted if n not in header]
+        if missing:
+            raise LakecdpError(
+                f"source {mapping.source}: {state.entry.path} has no column {', '.join(missing)}; "
+                f"it has {', '.join(header)}"
+            )
+        more |= {n: state.entry.path for n in header if n not in wanted}
+    return [f"new column {n} (kept in raw), first in {path}" for n, path in sorted(more.items())]
+
+
+def _parse(spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState]) -> list[DataFrame]:
+    groups: dict[tuple[str, ...], list[FileState]] = defaultdict(list)
+    for state in states:
+        groups[tuple(state.header or ())].append(state)
+    frames = []
+    for names, members in groups.items():
+        try:
+            frames.append(_frame(spark, mapping, members, names))
+        except _Unreadable:
+            sound = _sound(spark, mapping, members)
+            if sound:
+                frames.append(_frame(spark, mapping, sound, names))
+    return frames
+
+
+class _Unreadable(Exception):
+    """Some file of a group breaks off while it is read."""
+
+
+def _frame(
+    spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState], names: Sequence[str]
+) -> DataFrame:
+    """Parsed records of files with one header.
+
+    Every line is read once to number it, which is also how a damaged file shows itself before
+    anything is written.
+    """
+    found = records.lines(spark, [s.entry for s in states])
+    try:
+        counted = records.line_counts(found).collect()
+    except Exception as e:
+        raise _Unreadable from e
+    if records.whole_file(mapping):
+        return records.read_whole(spark, [s.entry for s in states], mapping, names)
+    schema = "uri string, block bigint, first bigint, count bigint, before bigint"
+    rows = records.numbered(found, spark.createDataFrame(counted, schema))
+    if mapping.format == "csv":
+        return records.parse_csv(rows, mapping, names)
+    return records.parse_json(rows, mapping)
+
+
+def _sound(
+    spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState]
+) -> list[FileState]:
+    """Refuse, as a whole, the files that break off; the others land.
+
+    Raises:
+        LakecdpError: a file cannot be read for a reason that is not its content.
+    """
+    for state in states:
+        try:
+            records.lines(spark, [state.entry]).count()
+        except Exception as e:
+            why = java_message(e)
+            if not _harmed(why):
+                raise LakecdpError(
+                    f"source {mapping.source}: {state.entry.path} cannot be read: {why}"
+                ) from None
+            state.reason = f"the compressed file breaks off or is damaged: {why}"
+    return [s for s in states if s.reason is None]
+
+
+def land(batch: Batch, source: Source, landing: Landing) -> None:
+    """Write the records, the refused ones and the list of files, and state the account."""
+    mapping = source.mapping
+    arrived = F.lit(batch.started_at).cast("timestamp")
+    written, refused = 0, 0
+    if landing.frame is not None:
+        seen = Observation()
+        frame = _placed(landing).observe(
+            seen,
+            F.count(F.lit(1)).alias("records"),
+            F.count_if(F.col("reason").isNotNull()).alias("refused"),
+        )
+        good = frame.where(F.col("reason").isNull()).withColumn("arrived_at", arrived)
+        written = batch.append(mapping.bronze, good)
+        refused = int(seen.get["refused"])
+    bad = _refused(batch, mapping, landing, refused > 0)
+    if bad is not None:
+        batch.upsert("silver.quarantine", bad)
+    _count_files(batch, mapping, landing, refused > 0)
+    batch.append("bronze.landed_file", _file_rows(batch, mapping, landing))
+    whole = sum(1 for s in landing.states.values() if s.reason is not None)
+    batch.balance(mapping.bronze, rows_in=written + refused + whole, rows_out=written, quarantined=refused + whole)
+    batch.count(rows_in=written + refused + whole, rows_out=written, rows_duplicate=0, rows_quarantined=refused + whole)
+    batch.summary.message = "; ".join(landing.notes) or None
+
+
+def _placed(landing: Landing) -> DataFrame:
+    """Parsed records with the path below the landing folder in place of the URI."""
+    assert landing.frame is not None
+    spark = landing.frame.sparkSession
+    names = [(uri, s.entry.path) for uri, s in landing.states.items()]
+    # Spark writes a URI as file:///x, Hadoop's listing as file:/x; compare what follows the scheme.
+    bare = F.regexp_replace(F.col("uri"), "^([a-z0-9+.-]+:)/*", "$1/")
+    places = spark.createDataFrame([(_bare(u), p) for u, p in names], "place string, file string")
+    decoded = F.coalesce(F.try_url_decode(F.regexp_replace(bare, r"\+", "%2B")), bare)
+    return (
+        landing.frame.withColumn("place", decoded)
+        .join(F.broadcast(places), "place", "left")
+        .withColumn("file", F.coalesce("file", "uri"))
+    )
+
+
+def _bare(uri: str) -> str:
+    scheme, _, rest = uri.partition(":")
+    return f"{scheme}:/{rest.lstrip('/')}"
+
+
+def _refused(batch: Batch, mapping: SourceMapping, landing: Landing, some: bool) -> DataFrame | None:
+    parts = []
+    if some and landing.frame is not None:
+        parts.append(
+            _placed(landing)
+            .where(F.col("reason").isNotNull())
+            .select("file", "line", "reason", F.col("bytes").alias("raw"))
+        )
+    whole = [(s.entry.path, 0, s.reason, None) for s in landing.states.values() if s.reason]
+    if whole:
+        spark = batch.spark
+        parts.append(spark.createDataFrame(whole, "file string, line bigint, reason string, raw binary"))
+    if not parts:
+        return None
+    return reduce(DataFrame.unionByName, parts).select(
+        "*",
+        F.lit(mapping.source).alias("source"),
+        F.lit("bronze").alias("target"),
+        F.lit("open").alias("status"),
+        F.lit(batch.started_at).alias("arrived_at"),
+        F.lit(None).alias("replayed_at"),
+    )
+
+
+def _count_files(batch: Batch, mapping: SourceMapping, landing: Landing, some: bool) -> None:
+    by_path = {s.entry.path: s for s in landing.states.values()}
+    if landing.frame is not None:
+        for row in batch.written(mapping.bronze).groupBy("file").count().collect():
+            by_path[row["file"]].records += row["count"]
+    if some:
+        refused = batch.written("silver.quarantine").where("line > 0")
+        for row in refused.groupBy("file").count().collect():
+            by_path[row["file"]].records += row["count"]
+            by_path[row["file"]].quarantined += row["count"]
+
+
+def _file_rows(batch: Batch, mapping: SourceMapping, landing: Landing) -> DataFrame:
+    schema = ", ".join(f"{c.name} {c.type}" for c in contracts.table("bronze.landed_file").columns)
+    rows: list[tuple[Any, ...]] = []
+    for s in landing.states.values():
+        refused = s.reason is not None
+        rows.append(
+            (
+                mapping.source, s.entry.path, s.entry.bytes, s.entry.modified_at,
+                1 if refused else s.records, 0 if refused else s.records - s.quarantined,
+                1 if refused else s.quarantined, s.header, REFUSED if refused else LANDED, s.reason,
+                batch.started_at,
+            )
+        )  # fmt: skip
+    return batch.spark.createDataFrame(rows, schema).coalesce(1)

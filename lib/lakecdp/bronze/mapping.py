@@ -1,0 +1,235 @@
+"""A source is one YAML mapping: where its files are, how they read, and what their columns mean."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lakecdp import contracts
+from lakecdp.platform import yamlfile
+from lakecdp.platform.errors import ConfigError, UsageError
+from lakecdp.platform.settings import Conf, Settings
+
+TARGETS = (
+    "event",
+    "order_header",
+    "order_line",
+    "payment",
+    "product",
+    "attribute",
+)
+SIMPLE = ("string", "int", "bigint", "double", "boolean", "date", "timestamp", "variant")
+EPOCH = {"s": "timestamp_seconds", "ms": "timestamp_millis", "us": "timestamp_micros"}
+DERIVED = {"identifiers", "owner_node", "source", "event_date", "order_date"}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileFormat(_Strict):
+    """How the files of a source are written."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Between two fields of CSV")
+    quote: str = Field('"', max_length=1, description="Around fields that hold a delimiter")
+    escape: str = Field('"', max_length=1, description="Before a quote inside a quoted field")
+    header: bool = Field(True, description="Whether the first line names the columns")
+    multiline: bool = Field(False, description="Quoted fields may hold line breaks (one task a file)")
+    encoding: str = Field("utf-8", description="utf-8, gb18030, latin-1, windows-1252, utf-16 ...")
+    null_value: str = Field("", description="How a missing value is written, besides an empty field")
+    max_record_bytes: int = Field(1 << 20, ge=1024, description="Longer records are kept aside")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        # The names that Python gives are all known to Java, those that people write are not.
+        try:
+            return codecs.lookup(value).name
+        except LookupError:
+            raise ValueError(f"{value!r} is no known encoding") from None
+
+
+class RawColumn(_Strict):
+    """One column (or JSON path) of the record and its type."""
+
+    type: str = "string"
+    path: str | None = Field(None, description="JSON path such as $.properties.price; default: the name")
+    format: str | None = Field(None, description="Date pattern such as dd/MM/yyyy HH:mm")
+    unit: Literal["s", "ms", "us"] | None = Field(None, description="Timestamp given as epoch number")
+    required: bool = Field(False, description="A record without it is refused")
+
+    @field_validator("type")
+    @classmethod
+    def _type(cls, value: str) -> str:
+        plain = value.strip().lower()
+        known = plain in SIMPLE or re.fullmatch(r"decimal\(\d+, ?\d+\)", plain)
+        if not known and not re.fullmatch(r"(array|map|struct)<.+>", plain):
+            raise ValueError(f"{value!r} is no type: take {', '.join(SIMPLE)}, decimal(p,s) or array<...>")
+        return value.strip()
+
+    @model_validator(mode="after")
+    def _time_only(self) -> RawColumn:
+        if (self.format or self.unit) and self.type not in ("date", "timestamp"):
+            raise ValueError("`format` and `unit` go with the types date and timestamp only")
+        return self
+
+
+class Target(_Strict):
+    """What a record becomes in one silver table; values are Spark SQL over the columns."""
+
+    table: Literal["event", "order_header", "order_line", "payment", "product", "attribute"]
+    where: str | None = Field(None, description="Which records; default: all")
+    explode: str | None = Field(None, description="An array; one row for each `item` of it")
+    columns: dict[str, str] = Field(default_factory=dict, description="Column of the table: expression")
+    attributes: dict[str, str] = Field(default_factory=dict, description="Attribute: expression")
+    identifiers: dict[str, str] | None = Field(None, description="Type: expression; default: the source's")
+    version: str | None = Field(None, description="Time of change: of two records with one key the later wins")
+
+    @field_validator("columns", "attributes", "identifiers", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v for k, v in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Target:
+        contract = contracts.table(f"silver.{self.table}")
+        usable = [c for c in contract.column_names if not c.startswith("_") and c not in DERIVED]
+        if self.table == "attribute":
+            usable = ["observed_at"]
+            if not self.attributes and self.identifiers is None:
+                raise ValueError("a target `attribute` needs `attributes` (name: expression)")
+        elif self.attributes:
+            raise ValueError("`attributes` goes with the target `attribute` only")
+        for name in self.columns:
+            if name not in usable:
+                raise ValueError(f"silver.{self.table} has no column `{name}`; it takes {', '.join(usable)}")
+        return self
+
+
+class SourceMapping(_Strict):
+    """One source of records; see docs/how-to/add-a-source.md."""
+
+    source: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Name; also of its bronze table")
+    description: str = ""
+    owner: str = ""
+    lawful_basis: Literal[
+        "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
+    ] = Field("contract", description="Why the data may be processed (GDPR article 6)")
+    channel: str = Field("other", pattern=r"^[a-z_]+$")
+    files: list[str] = Field(min_length=1, description="Patterns below the landing folder")
+    format: Literal["csv", "json"]
+    file: FileFormat = FileFormat()
+    timezone: str = Field("UTC", description="Zone of times that carry no offset")
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="Default: the lake's")
+    columns: dict[str, RawColumn] = Field(min_length=1)
+    personal: list[str] = Field(default_factory=list, description="Columns that concern a person")
+    sensitive: list[str] = Field(default_factory=list, description="Columns that need most protection")
+    let: dict[str, str] = Field(default_factory=dict, description="Named expressions, usable below")
+    identifiers: dict[str, str] = Field(default_factory=dict, description="Type: expression")
+    targets: list[Target] = Field(min_length=1)
+    otherwise: Literal["quarantine", "ignore"] = Field(
+        "quarantine", description="What happens to records that no target takes"
+    )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(k): {"type": v} if isinstance(v, str) else v or {} for k, v in value.items()}
+        return value
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no time zone; take a name such as Europe/London")
+        ZoneInfo(value)
+        return value
+
+    @model_validator(mode="after")
+    def _names(self) -> SourceMapping:
+        for name in (*self.personal, *self.sensitive):
+            if name not in self.columns:
+                raise ValueError(f"`{name}` is graded but is no column; the columns are {', '.join(self.columns)}")
+        twice = [n for n in self.let if n.lower() in {c.lower() for c in self.columns}]
+        if twice:
+            raise ValueError(f"`let` gives the name of a column again: {', '.join(twice)}")
+        return self
+
+    @property
+    def bronze(self) -> str:
+        """Name of the bronze table."""
+        return f"bronze.{self.source}"
+
+    @property
+    def silver_tables(self) -> list[str]:
+        """Silver tables that records of this source become, in the order in which they are written."""
+        return [f"silver.{t}" for t in TARGETS if any(x.table == t for x in self.targets)]
+
+    def fingerprint(self, *further: str) -> str:
+        """Changes when the meaning of the records changes; not with files or descriptions."""
+        body = self.model_dump(exclude={"description", "owner", "files", "lawful_basis"}, mode="json")
+        text = json.dumps([body, *further], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mapping and the document it came from, for errors with a line."""
+
+    mapping: SourceMapping
+    document: yamlfile.Document
+
+    def error(self, message: str, *loc: str | int) -> ConfigError:
+        """A `ConfigError` at the line of a key."""
+        return self.document.error(message, *loc)
+
+
+def load_source(path: Path) -> Source:
+    """Read and check one mapping file.
+
+    Raises:
+        ConfigError: with file, line, what is wrong and what is allowed.
+    """
+    document = yamlfile.load(path)
+    return Source(yamlfile.parse(document, SourceMapping), document)
+
+
+def load_sources(conf: Conf, settings: Settings, only: str | None = None) -> list[Source]:
+    """The sources in use, in order of name.
+
+    Raises:
+        ConfigError: a mapping is wrong, or two give the same name.
+        UsageError: a name is asked for that does not exist.
+    """
+    found: dict[str, Source] = {}
+    wanted = settings.sources
+    for path in conf.folder("sources"):
+        if wanted is not None and path.stem not in wanted and only is None:
+            continue
+        source = load_source(path)
+        name = source.mapping.source
+        if name in found:
+            raise source.error(f"the source `{name}` is already defined in {found[name].document.path}", "source")
+        found[name] = source
+    for name in ([only] if only else wanted or []):
+        if name not in found:
+            raise UsageError(f"No source `{name}`; there are: {', '.join(sorted(found)) or 'none'}.")
+    chosen: Mapping[str, Source] = found if only is None else {only: found[only]}
+    return [chosen[n] for n in sorted(chosen)]

@@ -1,0 +1,253 @@
+"""Landed files to records: each line with its file and number, parsed or refused with a reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from lakecdp.bronze.mapping import SourceMapping
+from lakecdp.platform.fs import FileEntry
+
+WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+
+
+def whole_file(mapping: SourceMapping) -> bool:
+    """Whether records may span lines, so that a file is read by one task."""
+    return mapping.file.multiline or mapping.file.encoding in WIDE
+
+
+def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
+    """Column names in the first line of a CSV file.
+
+    Args:
+        head: the first bytes of the file.
+        mapping: the source.
+
+    Raises:
+        ValueError: the file is empty, or the line is not text in the declared encoding.
+    """
+    text = head.decode(mapping.file.encoding, errors="ignore").lstrip("\ufeff")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    first = text.splitlines()[0]
+    if "\x00" in first or "\ufffd" in first:
+        raise ValueError("the header is not readable text")
+    names = next(csv.reader(io.StringIO(first), delimiter=mapping.file.delimiter, quotechar=mapping.file.quote or None))
+    return [n.strip() for n in names]
+
+
+def lines(spark: SparkSession, files: Sequence[FileEntry]) -> DataFrame:
+    """Text lines with their place.
+
+    Returns:
+        One row per line: value STRING (undecoded bytes), uri STRING, block BIGINT (byte at which the
+        part of the file begins that one task reads), position BIGINT (increasing within a block).
+    """
+    return (
+        spark.read.text([_escape(f.uri) for f in files])
+        .select(
+            "value",
+            F.col("_metadata.file_path").alias("uri"),
+            F.col("_metadata.file_block_start").alias("block"),
+            F.monotonically_increasing_id().alias("position"),
+        )
+    )
+
+
+def _escape(uri: str) -> str:
+    """A path taken literally although Spark reads paths as patterns."""
+    for ch in "\\{}[]*?":
+        uri = uri.replace(ch, "\\" + ch)
+    return uri
+
+
+def line_counts(found: DataFrame) -> DataFrame:
+    """Lines by part of a file, and how many come before each part.
+
+    Returns:
+        One row per uri and block: first BIGINT (position of its first line), before BIGINT (lines
+        of the file in earlier blocks), count BIGINT.
+    """
+    parts = found.groupBy("uri", "block").agg(
+        F.min("position").alias("first"), F.count(F.lit(1)).alias("count")
+    )
+    earlier = Window.partitionBy("uri").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
+    return parts.withColumn("before", F.coalesce(F.sum("count").over(earlier), F.lit(0)))
+
+
+def numbered(found: DataFrame, counts: DataFrame) -> DataFrame:
+    """Add `line`, from 1 within each file, to `lines`."""
+    return found.join(F.broadcast(counts.drop("count")), ["uri", "block"]).select(
+        "value", "uri", (F.col("position") - F.col("first") + F.col("before") + 1).alias("line")
+    )
+
+
+def parse_csv(rows: DataFrame, mapping: SourceMapping, names: Sequence[str]) -> DataFrame:
+    """Lines of CSV files that share one header, parsed.
+
+    Args:
+        rows: value, uri, line.
+        mapping: the source.
+        names: the columns of these files in order.
+
+    Returns:
+        One row per record: raw VARIANT, uri, line, reason STRING (null when readable),
+        bytes BINARY (as delivered). Blank lines and the header are left out.
+    """
+    text = decoded(F.col("value"), mapping)
+    schema = ", ".join(f"`{n.replace('`', '``')}` STRING" for n in names) + ", `_corrupt` STRING"
+    options = {
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "_corrupt",
+        "sep": mapping.file.delimiter,
+        "quote": mapping.file.quote,
+        "escape": mapping.file.escape,
+        "nullValue": mapping.file.null_value,
+        "maxCharsPerColumn": "-1",
+        "maxColumns": str(max(20480, 2 * len(names))),
+    }
+    rows = rows.where(F.trim("value") != "")
+    if mapping.file.header:
+        rows = rows.where("line > 1")
+    fields = F.expr("named_struct(" + ", ".join(f"'{_sql(n)}', p.`{n.replace('`', '``')}`" for n in names) + ")")
+    return (
+        rows.withColumn("text", text)
+        .withColumn("unreadable", _unreadable(mapping))
+        .withColumn("p", F.from_csv(F.when(F.col("unreadable").isNull(), F.col("text")), schema, options))
+        .withColumn(
+            "reason",
+            F.coalesce(
+                F.col("unreadable"),
+                F.when(
+                    F.col("p._corrupt").isNotNull(),
+                    F.lit(f"the line does not have the {len(names)} fields of the header"),
+                ),
+            ),
+        )
+        .select(
+            F.when(F.col("reason").isNull(), F.to_variant_object(fields)).alias("raw"),
+            "uri",
+            "line",
+            "reason",
+            F.col("value").cast("binary").alias("bytes"),
+        )
+    )
+
+
+def _sql(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def parse_json(rows: DataFrame, mapping: SourceMapping) -> DataFrame:
+    """Lines of JSON, one object each; columns as in `parse_csv`."""
+    return (
+        rows.where(F.trim("value") != "")
+        .withColumn("text", F.ltrim(F.ltrim(decoded(F.col("value"), mapping), F.lit("\ufeff"))))
+        .withColumn("unreadable", _unreadable(mapping))
+        .withColumn("raw", F.try_parse_json(F.when(F.col("unreadable").isNull(), F.col("text"))))
+        .withColumn(
+            "reason",
+            F.coalesce(
+                F.col("unreadable"),
+                F.when(F.col("raw").isNull(), F.lit("the line is not valid JSON")),
+                F.when(~F.col("text").startswith("{"), F.lit("the line is JSON but not an object")),
+            ),
+        )
+        .select(
+            F.when(F.col("reason").isNull(), F.col("raw")).alias("raw"),
+            "uri",
+            "line",
+            "reason",
+            F.col("value").cast("binary").alias("bytes"),
+        )
+    )
+
+
+def decoded(value: Column, mapping: SourceMapping) -> Column:
+    """The text of a line in the encoding that the mapping declares."""
+    if mapping.file.encoding == "utf-8":
+        return value
+    return F.decode(value.cast("binary"), mapping.file.encoding)
+
+
+def _unreadable(mapping: SourceMapping) -> Column:
+    longest = mapping.file.max_record_bytes
+    encoding = mapping.file.encoding
+    plain = encoding == "utf-8"
+    wrong = ~F.is_valid_utf8("value") if plain else F.col("text").contains("\ufffd")
+    return (
+        F.when(F.octet_length("value") > longest, F.lit(f"the record is longer than {longest:,} bytes"))
+        .when(F.col("value").contains(F.expr("char(0)")), F.lit("the record holds a NUL byte"))
+        .when(wrong, F.lit(f"the record is not valid {encoding}"))
+    )
+
+
+def read_whole(spark: SparkSession, files: Sequence[FileEntry], mapping: SourceMapping, names: Sequence[str]) -> DataFrame:
+    """Records that may span lines; `line` counts records from 1. Columns as in `parse_csv`."""
+    paths = [_escape(f.uri) for f in files]
+    if mapping.format == "json":
+        return _whole_json(spark, paths, mapping)
+    schema = ", ".join(f"`{n.replace('`', '``')}` STRING" for n in names) + ", `_corrupt` STRING"
+    frame = (
+        spark.read.schema(schema)
+        .option("mode", "PERMISSIVE")
+        .option("columnNameOfCorruptRecord", "_corrupt")
+        .option("multiLine", True)
+        .option("header", mapping.file.header)
+        .option("enforceSchema", True)
+        .option("encoding", mapping.file.encoding)
+        .option("sep", mapping.file.delimiter)
+        .option("quote", mapping.file.quote)
+        .option("escape", mapping.file.escape)
+        .option("nullValue", mapping.file.null_value)
+        .option("maxCharsPerColumn", -1)
+        .csv(paths)
+        .select("*", F.col("_metadata.file_path").alias("uri"), F.monotonically_increasing_id().alias("position"))
+    )
+    first = frame.groupBy("uri").agg(F.min("position").alias("first"))
+    fields = F.expr("named_struct(" + ", ".join(f"'{_sql(n)}', `{n.replace('`', '``')}`" for n in names) + ")")
+    everything = F.concat_ws(mapping.file.delimiter, *[F.col(f"`{n.replace('`', '``')}`") for n in names])
+    length = F.octet_length(F.coalesce(F.col("_corrupt"), everything))
+    reason = (
+        F.when(length > mapping.file.max_record_bytes, F.lit(f"the record is longer than {mapping.file.max_record_bytes:,} bytes"))
+        .when(F.col("_corrupt").isNotNull(), F.lit(f"the record does not have the {len(names)} fields of the header"))
+        .when(everything.contains(F.expr("char(0)")), F.lit("the record holds a NUL byte"))
+        .when(everything.contains("\ufffd"), F.lit(f"the record is not valid {mapping.file.encoding}"))
+    )
+    start = 2 if mapping.file.header else 1
+    return frame.join(F.broadcast(first), "uri").withColumn("reason", reason).select(
+        F.when(F.col("reason").isNull(), F.to_variant_object(fields)).alias("raw"),
+        "uri",
+        (F.col("position") - F.col("first") + start).alias("line"),
+        "reason",
+        F.encode(F.coalesce("_corrupt", everything), "utf-8").alias("bytes"),
+    )
+
+
+def _whole_json(spark: SparkSession, paths: list[str], mapping: SourceMapping) -> DataFrame:
+    files = (
+        spark.read.option("wholetext", True).text(paths)
+        .select("value", F.col("_metadata.file_path").alias("uri"))
+        .withColumn("text", decoded(F.col("value"), mapping))
+        .withColumn("document", F.try_parse_json("text"))
+    )
+    items = files.withColumn(
+        "items",
+        F.coalesce(
+            F.try_variant_get("document", "$", "array<variant>"),
+            F.when(F.col("document").isNotNull(), F.array("document")),
+        ),
+    )
+    return items.selectExpr("uri", "value", "document", "posexplode_outer(items) as (place, raw)").select(
+        "raw",
+        "uri",
+        F.coalesce(F.col("place") + 1, F.lit(0)).cast("bigint").alias("line"),
+        F.when(F.col("document").isNull(), F.lit("the file is not valid JSON")).alias("reason"),
+        F.when(F.col("document").isNull(), F.col("value").cast("binary"))
+        .otherwise(F.encode(F.to_json("raw"), "utf-8"))
+        .alias("bytes"),
+    )

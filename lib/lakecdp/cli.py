@@ -1,0 +1,355 @@
+"""The `lakecdp` command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from lakecdp.platform import logs
+from lakecdp.platform.errors import LakecdpError, UsageError
+
+if TYPE_CHECKING:
+    from lakecdp.platform.job import Job
+    from lakecdp.platform.settings import Conf
+    from lakecdp.simulator import SimulatorSettings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+model_app = typer.Typer(no_args_is_help=True, help="Review the models.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Records kept aside.")
+source_app = typer.Typer(no_args_is_help=True, help="Sources and their mappings.")
+identity_app = typer.Typer(no_args_is_help=True, help="Who is who.")
+app.add_typer(model_app, name="model")
+app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(source_app, name="source")
+app.add_typer(identity_app, name="identity")
+
+console = Console()
+
+Env = Annotated[str, typer.Option("--env", help="Environment: conf/<env>.yaml.")]
+LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder or URI of the lake.")]
+Landing = Annotated[str | None, typer.Option("--landing", help="Folder or URI of source files.")]
+ConfDir = Annotated[Path | None, typer.Option("--conf", help="Folder of YAML laid over the shipped conf/.")]
+RunDate = Annotated[str | None, typer.Option("--run-date", help="Date the run stands for; default today.")]
+SourceName = Annotated[str | None, typer.Option("--source", help="Only this source.")]
+Approver = Annotated[str | None, typer.Option("--approve-as", help="Approve a better model in this person's name.")]
+Format = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How rows are printed.")]
+
+
+@contextmanager
+def opened(
+    env: str,
+    lake: str | None,
+    conf: Path | None,
+    *,
+    landing: str | None = None,
+    run_date: str | None = None,
+    source: str | None = None,
+    approve_as: str | None = None,
+    writes: bool = True,
+) -> Iterator[Job]:
+    """A job on the lake; holds the lease while it may write."""
+    from lakecdp.platform.job import Job, lake_lease
+    from lakecdp.platform.session import build_session
+    from lakecdp.platform.settings import Conf, load_settings
+
+    day = _day(run_date)
+    rules = Conf(conf)
+    settings = load_settings(rules, env, lake=lake, landing=landing)
+    if settings.lake is None:
+        raise UsageError("No lake: give --lake, or set `lake` in the settings of the environment.")
+    with console.status("starting Spark"):
+        spark = build_session(settings.spark)
+
+    def job() -> Job:
+        return Job(spark, settings, rules, day, source=source, approve_as=approve_as)
+
+    if not writes:
+        yield job()
+        return
+    with lake_lease(spark, settings):
+        yield job()
+
+
+def _day(text: str | None, option: str = "--run-date") -> date:
+    if text is None:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}, which is no date; write it as 2026-11-01.") from None
+
+
+@app.command()
+def run(
+    env: Env,
+    lake: LakeUri = None,
+    landing: Landing = None,
+    conf: ConfDir = None,
+    run_date: RunDate = None,
+    first: Annotated[str | None, typer.Option("--from", help="First job or stage.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last job or stage.")] = None,
+    source: SourceName = None,
+    approve_as: Approver = None,
+) -> None:
+    """Run the pipeline, from landed files to the report, in one session."""
+    from lakecdp.pipeline import between
+
+    try:
+        specs = between(first, last)
+    except ValueError as e:
+        raise UsageError(f"--from/--to: {e}.") from None
+    with opened(
+        env, lake, conf, landing=landing, run_date=run_date, source=source, approve_as=approve_as
+    ) as job:
+        code = _pipeline(job, specs)
+    raise typer.Exit(code)
+
+
+def _pipeline(job: Job, specs: object) -> int:
+    from lakecdp.runner import run_pipeline, summary_table
+
+    outcome = run_pipeline(job, specs, console)  # type: ignore[arg-type]
+    console.print()
+    console.print(summary_table(outcome), highlight=False)
+    for s in outcome.summaries:
+        if s.message and s.outcome != "failed":
+            console.print(f"{s.job} {s.unit}: {s.message}", highlight=False, markup=False)
+    for sentence in outcome.failures:
+        print(f"lakecdp: {sentence}", file=sys.stderr)
+    console.print(f"{outcome.seconds:.0f} s", highlight=False)
+    return outcome.exit_code
+
+
+def simulator_settings(conf: Conf) -> SimulatorSettings:
+    """The company of conf/simulator.yaml."""
+    from lakecdp.platform import yamlfile
+    from lakecdp.simulator import SimulatorSettings
+
+    return yamlfile.parse(conf.document("simulator.yaml"), SimulatorSettings)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="Where the demo company lives.")] = Path("build/demo"),
+) -> None:
+    """Make a small company, run every stage on it and show the report's path."""
+    from lakecdp.pipeline import DAILY
+    from lakecdp.simulator import simulate
+
+    base = folder.resolve()
+    landing, truth = base / "landing", base / "truth"
+    with opened(
+        "demo", str(base / "lake"), None, landing=str(landing), run_date=None, approve_as="demo reviewer"
+    ) as job:
+        settings = simulator_settings(job.conf)
+        job.run_date = settings.last_day
+        done = base / "landing.done"
+        if not done.exists():
+            with console.status("making the company"):
+                counts = simulate(job.spark, settings, str(landing), str(truth))
+            done.write_text("")
+            console.print(f"made a company: {sum(counts.values()):,} records in {landing}", highlight=False)
+        code = _pipeline(job, DAILY)
+    raise typer.Exit(code)
+
+
+@app.command("simulate")
+def simulate_command(
+    landing: Annotated[str, typer.Option("--landing", help="Folder or URI for the files.")],
+    truth: Annotated[str, typer.Option("--truth", help="Folder or URI for what is true of them.")],
+    conf: ConfDir = None,
+    first_day: Annotated[str | None, typer.Option("--first-day", help="First day to deliver.")] = None,
+    last_day: Annotated[str | None, typer.Option("--last-day", help="Last day to deliver.")] = None,
+) -> None:
+    """Write the files of a simulated company, and the truth about it."""
+    from lakecdp.platform.session import build_session
+    from lakecdp.platform.settings import Conf, load_settings
+    from lakecdp.simulator import simulate
+
+    rules = Conf(conf)
+    settings = simulator_settings(rules)
+    spark = build_session(load_settings(rules, "demo").spark)
+    first = _day(first_day, "--first-day") if first_day else None
+    last = _day(last_day, "--last-day") if last_day else None
+    for name, rows in simulate(spark, settings, landing, truth, first, last).items():
+        console.print(f"{name:<14}{rows:>12,}", highlight=False)
+
+
+@app.command()
+def sql(
+    text: Annotated[str, typer.Argument(help="A query over tables such as silver.order.")],
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    how: Format = "table",
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The lake as published by this day.")] = None,
+) -> None:
+    """Query the published tables."""
+    from lakecdp.query import query, show
+
+    with opened(env, lake, conf, writes=False) as job:
+        day = _day(as_of, "--as-of") if as_of else None
+        show(query(job, text, day), how, console)
+
+
+@app.command()
+def tables(env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None, how: Format = "table") -> None:
+    """List the published tables: version, rows, grain."""
+    from lakecdp.query import show
+    from lakecdp.query import tables as listed
+
+    with opened(env, lake, conf, writes=False) as job:
+        show(listed(job), how, console)
+
+
+@app.command()
+def status(
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    how: Format = "table",
+    limit: Annotated[int, typer.Option("--limit", help="Batches to show.")] = 20,
+) -> None:
+    """Show the last batches of the run ledger."""
+    from lakecdp.query import query, show
+
+    text = (
+        "SELECT run_seq, job, unit, run_date, outcome, seconds, rows_in, rows_out, rows_duplicate, "
+        "rows_quarantined, message FROM operations.run "
+        f"ORDER BY run_seq DESC LIMIT {limit}"
+    )
+    with opened(env, lake, conf, writes=False) as job:
+        show(query(job, text), how, console)
+
+
+@source_app.command("list")
+def source_list(env: Env = "dev", conf: ConfDir = None) -> None:
+    """List the sources in use and check their mappings."""
+    from lakecdp.bronze.mapping import load_sources
+    from lakecdp.platform.settings import Conf, load_settings
+
+    rules = Conf(conf)
+    for source in load_sources(rules, load_settings(rules, env)):
+        m = source.mapping
+        names = ", ".join(m.silver_tables)
+        console.print(f"{m.source:<20}{m.format:<6}{', '.join(m.files)} -> {names}", highlight=False, markup=False)
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    source: SourceName = None,
+    how: Format = "table",
+    limit: Annotated[int, typer.Option("--limit", help="Records to show.")] = 50,
+) -> None:
+    """Show the records kept aside, with file, line and reason."""
+    from lakecdp.query import show
+
+    with opened(env, lake, conf, writes=False) as job:
+        rows = job.read("silver.quarantine").where("status = 'open'")
+        if source:
+            rows = rows.where(rows["source"] == source)
+        shown = rows.select("source", "file", "line", "target", "reason", "arrived_at")
+        show(shown.orderBy("source", "file", "line", "target"), how, console, limit)
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(
+    env: Env,
+    lake: LakeUri = None,
+    landing: Landing = None,
+    conf: ConfDir = None,
+    run_date: RunDate = None,
+    source: SourceName = None,
+) -> None:
+    """Try the records kept aside again, with the mappings of now, and run the later stages."""
+    from lakecdp.bronze.mapping import load_sources
+    from lakecdp.bronze.replay import replay
+    from lakecdp.pipeline import DAILY
+
+    with opened(env, lake, conf, landing=landing, run_date=run_date, source=source) as job:
+        this = job.named("01_bronze/replay")
+        for mapped in load_sources(job.conf, job.settings, source):
+            replay(this, mapped)
+        specs = DAILY if job.settings.landing else DAILY[1:]
+        code = _pipeline(job, specs)
+    raise typer.Exit(code)
+
+
+@model_app.command("status")
+def model_status(env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None) -> None:
+    """Show the versions of the churn model and which is in force."""
+    from lakecdp.models import review
+
+    with opened(env, lake, conf, writes=False) as job:
+        for line in review.status_lines(job):
+            console.print(line, highlight=False, markup=False)
+
+
+@model_app.command("review")
+def model_review(
+    env: Env, lake: LakeUri = None, conf: ConfDir = None, run_date: RunDate = None, approve_as: Approver = None
+) -> None:
+    """Compare the newest churn model with the one in force; approve it with --approve-as."""
+    from lakecdp.pipeline import between
+
+    with opened(env, lake, conf, run_date=run_date, approve_as=approve_as) as job:
+        code = _pipeline(job, between("review_churn", "review_churn"))
+    raise typer.Exit(code)
+
+
+@identity_app.command("explain")
+def identity_explain(
+    first: Annotated[str, typer.Argument(help="An identifier as known to the source.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+) -> None:
+    """Show the shortest chain of evidence that makes two identifiers one customer."""
+    from lakecdp.explain import explain_lines
+
+    with opened(env, lake, conf, writes=False) as job:
+        for line in explain_lines(job, first, second):
+            console.print(line, highlight=False, markup=False)
+
+
+def main() -> None:
+    """Entry point: one clear sentence and an exit code for whatever goes wrong."""
+    logs.configure()
+    try:
+        code = app(standalone_mode=False)
+    except LakecdpError as e:
+        _quit(str(e), e.exit_code)
+    except typer.Exit as e:
+        sys.exit(e.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        _quit("stopped", 1)
+    except Exception as e:  # noqa: BLE001
+        if hasattr(e, "format_message"):
+            _quit(e.format_message(), 2)
+        logging.getLogger("lakecdp").debug("failed", exc_info=True)
+        from lakecdp.platform.fs import java_message
+
+        _quit(java_message(e), 1)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _quit(sentence: str, code: int) -> None:
+    print(f"lakecdp: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

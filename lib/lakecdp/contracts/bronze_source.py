@@ -1,0 +1,21 @@
+"""bronze.<source>: the raw records of one source as they came."""
+
+from lakecdp.contracts.table import TableContract, column
+
+
+def for_source(source: str) -> TableContract:
+    """The contract of the bronze table of one source."""
+    return TableContract(
+        name=f"bronze.{source}",
+        grain="one row per readable record of a landed file",
+        owner="01_bronze/ingest",
+        key=("file", "line"),
+        cluster_by=("_batch",),
+        columns=(
+            column("raw", "VARIANT", "The record as delivered, every field", grade="sensitive"),
+            column("file", "STRING", "Path of the file below the landing folder", required=True),
+            column("line", "BIGINT", "Line (or record, in multi-line files) from 1", required=True),
+            column("arrived_at", "TIMESTAMP", "When its batch took it in (UTC)", required=True),
+        ),
+        notes="Append-only. A file that is delivered again with other content lands again.",
+    )

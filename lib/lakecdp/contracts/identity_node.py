@@ -1,0 +1,27 @@
+"""identity.node: identifiers as nodes of the identity graph."""
+
+from lakecdp.contracts.table import TableContract, column
+
+CONTRACT = TableContract(
+    name="identity.node",
+    grain="one row per identifier that takes part in identity",
+    owner="03_identity/resolve",
+    key=("node_id",),
+    cluster_by=("node_id",),
+    columns=(
+        column("node_id", "BIGINT", "Keyed hash of type and normalised value", required=True),
+        column("type", "STRING", "Identifier type of conf/identity.yaml", required=True),
+        column(
+            "status",
+            "STRING",
+            "active; junk when the rules refuse the value; limit when it meets too many others",
+            required=True,
+        ),
+        column(
+            "first_seen",
+            "TIMESTAMP",
+            "First event or order (event time, UTC); null when only attributes state it",
+        ),
+        column("last_seen", "TIMESTAMP", "Last event or order (event time, UTC)"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Personal data: identifiers, their normal forms and keyed hashes."""

@@ -1,0 +1,312 @@
+"""One batch of identity resolution: from new records to links and the ledger of customers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity import evidence, region
+from lakecdp.identity.customers import NONE, After, Before, assign
+from lakecdp.identity.evidence import EDGE_FACTS, EDGE_KEY, INPUTS, NODE_FACTS, Changes
+from lakecdp.identity.grouping import OPEN, Grouping, Ints, group
+from lakecdp.identity.increment import increment
+from lakecdp.identity.region import Lake, Region, ints
+from lakecdp.platform.batch import Batch
+
+NODE, EDGE, LINK, CHANGE = "identity.node", "identity.edge", "identity.link", "identity.change"
+READS = (*INPUTS, "silver.vacated")
+WRITES = (NODE, EDGE, LINK, CHANGE)
+VERSION = "1"
+WHOLE_BELOW = 1_000_000
+FEW = 100_000
+_NONE = np.zeros(0, dtype=np.int64)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Outcome:
+    """What a batch did.
+
+    Attributes:
+        nodes: identifiers grouped again.
+        links: links opened.
+        changes: rows of the ledger by kind.
+        blocked: pairs now kept apart, by reason.
+    """
+
+    nodes: int = 0
+    links: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
+    blocked: Counter[str] = field(default_factory=Counter)
+
+
+def fingerprint(rules: IdentityRules) -> str:
+    """Changes whenever the same evidence may be grouped otherwise."""
+    return f"{VERSION}.{rules.fingerprint()}"
+
+
+def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELOW) -> Outcome:
+    """Take in new evidence, group again what it touches, and write what differs.
+
+    Args:
+        batch: a batch with READS and WRITES; when it is `full`, everything is grouped again and
+            ids are kept by the links as they are.
+        rules: the rules in force.
+        whole_below: with so few edges all are looked at, in three reads, rather than first looking
+            for those that the batch can change; what is written is the same.
+    """
+    tables = _Tables(batch)
+    try:
+        if batch.full:
+            edges, nodes = _everything(tables)
+        else:
+            edges, nodes = increment(tables.read, tables.new, tables.read(EDGE), tables.read(NODE))
+        lake = _lake(tables, rules, edges, nodes)
+        seeds = _NONE if batch.full else region.seeds(edges, nodes)
+        if not batch.full and not len(seeds):
+            found = None
+        elif batch.full or tables.read(EDGE).count() <= whole_below:
+            found = region.everything(lake)
+        else:
+            found = region.touched(lake, seeds)
+        return _write(tables, lake, edges, nodes, found)
+    finally:
+        tables.release()
+
+
+class _Tables:
+    """The tables of a batch: each is opened once, because opening one takes several Spark jobs."""
+
+    def __init__(self, batch: Batch):
+        self.batch = batch
+        self._open: dict[str, DataFrame] = {}
+        self._held: list[DataFrame] = []
+
+    def read(self, name: str) -> DataFrame:
+        """The published rows."""
+        if name not in self._open:
+            self._open[name] = self.batch.read(name)
+        return self._open[name]
+
+    def new(self, name: str) -> DataFrame:
+        """The rows that are new to the job."""
+        return self.read(name).where(F.col("_batch") > self.batch.since.mark)
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """The same rows, computed once: in the plan itself while they are few, else cached."""
+        if not self.batch.full:
+            rows = frame.limit(FEW + 1).toArrow()
+            if rows.num_rows <= FEW:
+                return frame.sparkSession.createDataFrame(rows, frame.schema)
+        kept = frame.persist()
+        self._held.append(kept)
+        return kept
+
+    def release(self) -> None:
+        """Free what is cached."""
+        for frame in self._held:
+            frame.unpersist()
+
+
+def _everything(tables: _Tables) -> tuple[Changes, Changes]:
+    rows = evidence.union([evidence.records(t, tables.read(t)) for t in INPUTS])
+    out = []
+    for table, now, key, facts in (
+        (EDGE, evidence.edges(rows), EDGE_KEY, EDGE_FACTS),
+        (NODE, evidence.nodes(rows), ["node_id"], NODE_FACTS),
+    ):
+        before = tables.read(table)
+        first = not tables.batch.since.mark
+        gone = before.where("false") if first else before.join(now, key, "left_anti")
+        changed = evidence.differing(now, before, key, facts)
+        out.append(Changes(tables.keep(changed), tables.keep(gone)))
+    return out[0], out[1]
+
+
+def _lake(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes) -> Lake:
+    batch = tables.batch
+    now = evidence.overlay(tables.read(NODE), nodes, ["node_id"], NODE_FACTS)
+    if batch.full:
+        refused = region.junk_nodes(tables.read("silver.identifier"), rules)
+        refused = refused.select("node_id", F.lit(True).alias("_refused"))
+        # The status before stays readable: what differs from it is written.
+        now = now.join(refused, "node_id", "left").withColumn("_status", F.col("status"))
+        now = now.withColumn("status", F.when(F.col("_refused"), "junk")).drop("_refused")
+    else:
+        now = now.withColumn("_status", F.col("status"))
+    return Lake(
+        now,
+        evidence.overlay(tables.read(EDGE), edges, EDGE_KEY, EDGE_FACTS),
+        tables.read(LINK),
+        rules.names,
+        region.type_rules(rules),
+    )
+
+
+def _write(
+    tables: _Tables, lake: Lake, edges: Changes, nodes: Changes, found: Region | None
+) -> Outcome:
+    out, batch = Outcome(), tables.batch
+    if found is None:
+        _write_nodes(tables, lake, nodes, None)
+        _write_edges(tables, lake, edges, None)
+        return out
+    grouping = group(found.graph, lake.rules)
+    gone = ints(found.lost, "customer_id")
+    withdrawn = _withdrawn(found, edges)
+    before = Before(found.customer, found.created, found.used, gone, withdrawn)
+    after = assign(found.graph, grouping, before)
+    reasons = _reasons(found, grouping, lake.names)
+    out.blocked.update(r for r in reasons if r)
+    out.nodes = len(found.graph.nodes)
+    _write_nodes(tables, lake, nodes, found)
+    _write_edges(tables, lake, edges, (found, reasons))
+    at = _moment(batch, found)
+    out.links = _write_links(batch, lake, found, after, at)
+    _write_ledger(batch, lake, found, after, at)
+    out.changes.update(after.ledger["kind"])
+    return out
+
+
+def _withdrawn(found: Region, edges: Changes) -> tuple[Ints, Ints]:
+    """Pairs that no record shows any more, both ends of which are still there."""
+    rows = edges.gone.select("node_a", "node_b").distinct().toArrow()
+    a, b, known = ints(rows, "node_a"), ints(rows, "node_b"), found.graph.nodes
+    both = np.isin(a, known) & np.isin(b, known)
+    return np.searchsorted(known, a[both]), np.searchsorted(known, b[both])
+
+
+def _reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> list[str]:
+    """Per pair of the region why it is blocked; empty when it is not."""
+    kinds = [*names, region.UNKNOWN]
+    verdict = np.concatenate([grouping.verdict, found.outside[0]])
+    because = np.concatenate([grouping.because, found.outside[1]])
+    out = np.full(len(verdict), "", dtype=object)
+    for i in np.flatnonzero(verdict != OPEN):
+        out[i] = f"{region.WHY[int(verdict[i])]}:{kinds[int(because[i])]}"
+    return list(out)
+
+
+def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, found: Region | None) -> None:
+    rows = lake.nodes
+    if found is None:
+        rows = rows.where("_changed").withColumn("status", F.coalesce("_status", F.lit("active")))
+    else:
+        now = np.array([region.STATUS[c] for c in (0, 1, 2)], dtype=object)[found.graph.closed]
+        kept = found.graph.closed != OPEN
+        was = found.was != OPEN
+        some = kept | was
+        told = pa.table(
+            {"node_id": found.graph.nodes[some], "_now": pa.array(now[some], pa.string())}
+        )
+        rows = rows.join(F.broadcast(lake.spark.createDataFrame(told)), "node_id", "left")
+        here = F.lit("active") if tables.batch.full else F.coalesce("_status", F.lit("active"))
+        rows = rows.withColumn("status", F.coalesce("_now", here))
+        rows = rows.where(F.col("_changed") | ~F.col("status").eqNullSafe(F.col("_status")))
+    _upsert(tables, NODE, rows, nodes.gone)
+
+
+def _write_edges(
+    tables: _Tables, lake: Lake, edges: Changes, judged: tuple[Region, list[str]] | None
+) -> None:
+    rows = lake.edges
+    if judged is None:
+        rows = rows.where("_changed").withColumn("_say", F.coalesce("reason", F.lit("")))
+    else:
+        found, reasons = judged
+        was = found.pairs.column("was").to_numpy(zero_copy_only=False)
+        now = np.array(reasons, dtype=object)
+        some = (now != was) | (now != "")
+        told = pa.table(
+            {
+                "node_a": ints(found.pairs, "node_a")[some],
+                "node_b": ints(found.pairs, "node_b")[some],
+                "_now": pa.array(now[some], pa.string()),
+            }
+        )
+        rows = rows.join(lake.spark.createDataFrame(told), ["node_a", "node_b"], "left")
+        rows = rows.withColumn("_say", F.coalesce("_now", "reason", F.lit("")))
+        rows = rows.where(F.col("_changed") | (F.col("_say") != F.coalesce("reason", F.lit(""))))
+    rows = rows.withColumn("reason", F.when(F.col("_say") != "", F.col("_say")))
+    rows = rows.withColumn(
+        "status", F.when(F.col("reason").isNull(), "active").otherwise("blocked")
+    )
+    _upsert(tables, EDGE, rows, edges.gone)
+
+
+def _upsert(tables: _Tables, table: str, rows: DataFrame, gone: DataFrame) -> None:
+    if not tables.batch.since.mark:
+        tables.batch.append(table, rows)
+        return
+    columns = [c for c in gone.columns if c != "_batch"]
+    both = rows.select(*columns, F.lit(False).alias("_gone")).unionByName(
+        gone.select(*columns, F.lit(True).alias("_gone"))
+    )
+    both = tables.keep(both)
+    if not both.isEmpty():
+        tables.batch.upsert(table, both, delete_when="s._gone")
+
+
+def _moment(batch: Batch, found: Region) -> datetime:
+    """When links change: the start of the batch, and later than every link that it may close."""
+    latest = int(found.since.max(initial=0)) + 1
+    return max(batch.started_at, EPOCH + timedelta(microseconds=latest))
+
+
+def _write_links(batch: Batch, lake: Lake, found: Region, after: After, at: datetime) -> int:
+    """Close and open links; returns how many were opened."""
+    moved = after.customer != found.customer
+    ended = moved & (found.customer != NONE)
+    now = (at - EPOCH) // timedelta(microseconds=1)
+    nodes, gone = found.graph.nodes, found.lost
+    parts = [
+        (nodes[ended], found.customer[ended], found.since[ended], True),
+        (ints(gone, "node_id"), ints(gone, "customer_id"), ints(gone, "since"), True),
+        (nodes[moved], after.customer[moved], np.full(int(moved.sum()), now), False),
+    ]
+    table = pa.concat_tables(
+        pa.table({"node_id": n, "customer_id": c, "since": s, "closed": np.full(len(n), closed)})
+        for n, c, s, closed in parts
+    ).combine_chunks()
+    if not table.num_rows:
+        return 0
+    rows = lake.spark.createDataFrame(table).select(
+        "node_id",
+        "customer_id",
+        F.timestamp_micros("since").alias("valid_from"),
+        F.when(F.col("closed"), F.timestamp_micros(F.lit(now))).alias("valid_to"),
+    )
+    batch.upsert(LINK, rows)
+    return int(moved.sum())
+
+
+def _write_ledger(batch: Batch, lake: Lake, found: Region, after: After, at: datetime) -> None:
+    ledger = after.ledger
+    if ledger.empty:
+        return
+    pair = ledger["pair"].to_numpy()
+    sources = found.pairs.column("source").to_numpy(zero_copy_only=False)
+    said = np.full(len(pair), None, dtype=object)
+    said[pair >= 0] = sources[pair[pair >= 0]]
+    columns = {c: ledger[c].to_numpy() for c in ("customer_id", "nodes")}
+    for name in ("from_customer_id", "node_a", "node_b"):
+        values = ledger[name].to_numpy()
+        columns[name] = pa.array(values, pa.int64(), mask=values == NONE)
+    table = pa.table(
+        {
+            "number": np.arange(1, len(ledger) + 1),
+            "kind": pa.array(ledger["kind"], pa.string()),
+            "source": pa.array(said, pa.string()),
+            **columns,
+        }
+    )
+    rows = lake.spark.createDataFrame(table)
+    change = F.concat_ws("-", F.lit(str(batch.seq)), F.col("number"))
+    batch.append(CHANGE, rows.withColumns({"change_id": change, "changed_at": F.lit(at)}))

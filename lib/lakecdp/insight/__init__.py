@@ -1,0 +1,1 @@
+"""Insight: what the tables say, as figures, findings and report pages."""

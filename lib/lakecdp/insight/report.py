@@ -1,0 +1,172 @@
+"""The figures of a report: a few Spark queries on published tables, each with a small result."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+import lakecdp
+from lakecdp.insight import customers, sales
+from lakecdp.insight.figures import Account, Buyers, Named, Quality, Refusal, Report
+from lakecdp.platform.job import Job
+from lakecdp.segments import catalogue as segment_rules
+from lakecdp.tags import catalogue as tag_rules
+
+INPUTS = (
+    "silver.order",
+    "silver.order_line",
+    "silver.return",
+    "silver.quarantine",
+    "identity.link",
+    "gold.node_day",
+    "gold.customer_feature",
+    "gold.tag_matrix",
+    "gold.segment",
+    "gold.score",
+)
+"""The tables that a report is made from, besides operations.run."""
+
+TOP_REASONS = 10
+
+
+def fingerprint(job: Job) -> str:
+    """A hash of what a page depends on besides tables and run date: settings, rules, looks."""
+    s = job.settings
+    parts = [lakecdp.__version__, s.company, s.currency, s.language]
+    files = [*job.conf.folder("tags"), *job.conf.folder("segments")]
+    parts += [p.read_text(encoding="utf-8") for p in files]
+    package = resources.files("lakecdp.insight")
+    looks = ("report.html.j2", "report.css", "words.yaml")
+    parts += [package.joinpath(n).read_text(encoding="utf-8") for n in looks]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def collect(job: Job) -> Report:
+    """Everything that the page of a run date says, as of that date."""
+    s, ledger = job.settings, job.ledger.published
+    links = job.read("identity.link").where("valid_to IS NULL").select("node_id", "customer_id")
+    orders = sales.owned_orders(job.read("silver.order"), links, job.run_date, s.currency).persist()
+    try:
+        totals = sales.totals(orders, job.read("silver.return"), job.run_date)
+        months = sales.cohorts(orders, job.run_date)
+        products = sales.top_products(orders, job.read("silver.order_line"), job.run_date)
+        categories = sales.top_categories(orders, job.run_date)
+    finally:
+        orders.unpersist()
+    segments = segment_names(job)
+    people = customers.crossed(
+        job.read("gold.customer_feature"), job.read("gold.segment"), job.read("gold.score")
+    )
+    run_id, run_seq, accounts = runs(job.read("operations.run"), job.name)
+    return Report(
+        company=s.company,
+        currency=s.currency,
+        language=s.language,
+        run_date=job.run_date,
+        run_id=run_id,
+        run_seq=run_seq,
+        versions={t: ledger[t] for t in sorted(ledger) if t in INPUTS},
+        sales=totals,
+        activity=customers.activity(links, job.read("gold.node_day"), job.run_date),
+        lifecycle=customers.grouping(people, "lifecycle", segments["lifecycle"]),
+        tiers=customers.grouping(people, "rfm", segments["rfm"]),
+        buyers=Buyers(sum(p["buyers"] for p in people), sum(p["repeaters"] for p in people)),
+        cohorts=months,
+        products=products,
+        categories=categories,
+        tags=customers.tags(
+            job.read("gold.tag_matrix"), tag_rules.load(job.conf).active, s.language
+        ),
+        churn=customers.churn(people, segments["rfm"]),
+        quality=quality(accounts, job.read("silver.quarantine")),
+    )
+
+
+def segment_names(job: Job) -> dict[str, list[Named]]:
+    """Segments of the two segmentations shown, in the order of their rules."""
+    found: dict[str, list[Named]] = {"lifecycle": [], "rfm": []}
+    for rules in segment_rules.load(job.conf).active:
+        if rules.segmentation in found:
+            found[rules.segmentation] = [
+                Named(g.segment, getattr(g.name, job.settings.language)) for g in rules.segments
+            ]
+    return found
+
+
+# Quality
+
+
+def runs(ledger: DataFrame, own: str) -> tuple[str, int, tuple[Account, ...]]:
+    """The last run that published something, and the accounts by source and target."""
+    done = ledger.where(
+        F.col("outcome").isin("published", "warned")
+        & (F.col("job") != own)
+        & (F.size("versions") > 0)
+    )
+    rows = (
+        done.select("job", "unit", "run_seq", "run_id", F.explode_outer("balance").alias("b"))
+        .groupBy("job", "unit", F.col("b.target").alias("target"))
+        .agg(
+            F.max("run_seq").alias("run_seq"),
+            F.max_by("run_id", "run_seq").alias("run_id"),
+            *(
+                F.sum(f"b.{c}").alias(c)
+                for c in ("rows_in", "rows_out", "rows_duplicate", "rows_quarantined")
+            ),
+        )
+        .collect()
+    )
+    if not rows:
+        return "", 0, ()
+    last = max(rows, key=lambda r: int(r["run_seq"]))
+    counted = [
+        r for r in rows if r["unit"] and r["target"] is not None and r["target"] != "records"
+    ]
+    accounts = [
+        Account(
+            r["unit"],
+            r["target"],
+            r["rows_in"],
+            r["rows_out"],
+            r["rows_duplicate"],
+            r["rows_quarantined"],
+        )
+        for r in counted
+    ]
+    accounts.sort(key=lambda a: (a.source, not a.landing, a.target))
+    return last["run_id"], last["run_seq"], tuple(accounts)
+
+
+def reason_kind(reason: Column) -> Column:
+    """What kind of fault a sentence of the quarantine names, without the values it quotes.
+
+    The span from the first to the last quotation mark is left out as a whole: a value may hold
+    quotation marks itself, and no part of it may reach the page. So are digits and addresses.
+    """
+    bare = F.regexp_replace(reason, r"(?s)'.*'", "…")
+    bare = F.regexp_replace(bare, r'(?s)".*"', "…")
+    bare = F.regexp_replace(bare, r"\S+@\S+", "…")
+    return F.regexp_replace(bare, r"\d[\d,.]*", "#")
+
+
+def quality(accounts: tuple[Account, ...], quarantine: DataFrame) -> Quality:
+    """Accounts with what stands in quarantine, most frequent kinds of reasons first."""
+    rows = (
+        quarantine.groupBy("source", reason_kind(F.col("reason")).alias("reason"))
+        .agg(
+            F.count_if(F.col("status") == "open").alias("open"),
+            F.count_if(F.col("status") != "open").alias("replayed"),
+        )
+        .collect()
+    )
+    found = [Refusal(r["source"], r["reason"], r["open"], r["replayed"]) for r in rows]
+    found.sort(key=lambda r: (-r.open - r.replayed, r.source, r.reason))
+    return Quality(
+        accounts,
+        tuple(found[:TOP_REASONS]),
+        sum(r.open for r in found),
+        sum(r.replayed for r in found),
+    )

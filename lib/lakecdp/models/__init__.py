@@ -1,0 +1,1 @@
+"""Models: what is learned, reviewed, and said of customers in gold.score."""

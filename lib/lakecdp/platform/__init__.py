@@ -1,0 +1,1 @@
+"""All input and output: session, settings, lake, ledger, quality gate, progress, errors."""

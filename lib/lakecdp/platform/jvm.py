@@ -1,0 +1,64 @@
+"""What makes the JVM of this process start quickly: Delta's jars and the class-data archive.
+
+`make setup` (tools/spark_setup.py) leaves both in `share/lakecdp` of the Python environment. Where
+they are missing Spark resolves the jars itself and starts without the archive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
+EXCLUDES = "io.delta:delta-kernel-*,io.unitycatalog:*"
+LAUNCHER = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+
+
+def jars() -> dict[str, str]:
+    """Settings that bring Delta: jars on the class path, or Spark's own resolution."""
+    found = sorted((Path(sys.prefix) / "share" / "lakecdp" / "jars").glob("*.jar"))
+    if found:
+        return {"spark.driver.extraClassPath": os.pathsep.join(str(p) for p in found)}
+    return {"spark.jars.packages": DELTA, "spark.jars.excludes": EXCLUDES}
+
+
+def archive_options() -> list[str]:
+    """Java options for the class-data archive; none where there is no archive.
+
+    `LAKECDP_CDS_ARCHIVE` names another file, or none when it is empty. An archive of another JVM
+    or of other jars is passed over by the JVM, in silence because of the two -Xlog options.
+    """
+    default = Path(sys.prefix) / "share" / "lakecdp" / "jvm.jsa"
+    name = os.environ.get("LAKECDP_CDS_ARCHIVE", str(default))
+    if not name or not Path(name).is_file():
+        return []
+    quoted = f'"{name}"' if " " in name else name
+    quiet = ["-Xlog:disable", "-Xlog:all=error:stderr"]
+    return [f"-XX:SharedArchiveFile={quoted}", "-Xshare:auto", *quiet]
+
+
+def launcher_environment() -> None:
+    """Environment of Spark's launcher, a JVM of its own before the driver's; what is set stays."""
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", LAUNCHER)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+
+
+def add_missing_jars() -> None:
+    """Bring Delta to a JVM that `spark-submit` started without it.
+
+    The jars that the set-up left are added to the class loader of the driver before the session
+    looks for them; a cluster has Delta by its own settings, and then nothing is done.
+    """
+    from pyspark import SparkContext
+
+    found = sorted((Path(sys.prefix) / "share" / "lakecdp" / "jars").glob("*.jar"))
+    SparkContext._ensure_initialized()  # type: ignore[attr-defined]  # noqa: SLF001
+    gateway: Any = SparkContext._jvm  # noqa: SLF001
+    loader = gateway.java.lang.Thread.currentThread().getContextClassLoader()
+    try:
+        loader.loadClass("io.delta.sql.DeltaSparkSessionExtension")
+    except Exception:  # noqa: BLE001
+        for jar in found:
+            loader.addURL(gateway.java.io.File(str(jar)).toURI().toURL())

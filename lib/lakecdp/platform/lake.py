@@ -1,0 +1,208 @@
+"""The lake: Delta tables at <lake>/<schema>/<table>, made from their contracts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from lakecdp import contracts
+from lakecdp.contracts import TableContract
+
+METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+PRUNE_LIMIT = 400
+
+
+@dataclass(frozen=True)
+class MergeCounts:
+    """Rows that an upsert inserted, updated and deleted."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    @property
+    def written(self) -> int:
+        """Rows inserted or updated."""
+        return self.inserted + self.updated
+
+
+class Lake:
+    """Tables by name; knows nothing of publication (see `Batch`).
+
+    Args:
+        spark: the session.
+        uri: folder or URI of the lake.
+    """
+
+    def __init__(self, spark: SparkSession, uri: str):
+        self.spark = spark
+        self.uri = uri.rstrip("/")
+
+    def path(self, name: str) -> str:
+        """Where a table lies."""
+        return f"{self.uri}/{name.replace('.', '/', 1)}"
+
+    def version(self, name: str) -> int | None:
+        """Current version of a table, or None when it does not exist."""
+        jvm: Any = self.spark._jvm
+        empty = jvm.scala.Option.empty()
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+        found = int(log.update(False, empty, empty).version())
+        return found if found >= 0 else None
+
+    def last_metadata(self, name: str) -> dict[str, Any]:
+        """What the last commit of a table says of itself; empty when it says nothing."""
+        row = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("userMetadata").first()
+        text = row["userMetadata"] if row is not None else None
+        found: dict[str, Any] = json.loads(text) if text else {}
+        return found
+
+    def ensure(self, contract: TableContract) -> None:
+        """Create a table, empty, where it does not exist."""
+        if self.version(contract.name) is not None:
+            return
+        cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
+        stats = ",".join(contract.stats_columns)
+        self.spark.sql(
+            f"CREATE TABLE delta.`{self.path(contract.name)}` ({contract.ddl}) USING delta {cluster} "
+            f"COMMENT '{contract.grain}' "
+            f"TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{stats}')"
+        )
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """A table at a version (default: the current one); empty where it does not exist."""
+        if self.version(name) is None:
+            return self.empty(contracts.table(name))
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(name))
+
+    def empty(self, contract: TableContract) -> DataFrame:
+        """A frame with the columns of a contract and no rows."""
+        columns = ", ".join(f"CAST(NULL AS {c.type}) AS `{c.name}`" for c in contract.all_columns)
+        return self.spark.sql(f"SELECT {columns} WHERE false")
+
+    def empty_of(self, name: str) -> DataFrame:
+        """No rows of a table, whether or not it exists yet."""
+        return self.empty(contracts.table(name))
+
+    def append(self, contract: TableContract, frame: DataFrame, meta: Mapping[str, Any]) -> int:
+        """Append rows; returns how many."""
+        seen = Observation()
+        (
+            frame.observe(seen, F.count(F.lit(1)).alias("rows"))
+            .write.format("delta")
+            .mode("append")
+            .option("userMetadata", json.dumps(dict(meta)))
+            .save(self.path(contract.name))
+        )
+        return int(seen.get["rows"])
+
+    def overwrite(
+        self, contract: TableContract, frame: DataFrame, meta: Mapping[str, Any], where: str | None
+    ) -> int:
+        """Replace the rows that match `where` (default: all) by `frame`; returns the rows written."""
+        seen = Observation()
+        writer = (
+            frame.observe(seen, F.count(F.lit(1)).alias("rows"))
+            .write.format("delta")
+            .mode("overwrite")
+            .option("userMetadata", json.dumps(dict(meta)))
+        )
+        if where:
+            writer = writer.option("replaceWhere", where)
+        writer.save(self.path(contract.name))
+        return int(seen.get["rows"])
+
+    def merge(
+        self,
+        contract: TableContract,
+        frame: DataFrame,
+        meta: Mapping[str, Any],
+        *,
+        update_when: str | None = None,
+        delete_when: str | None = None,
+        update: bool = True,
+        insert: bool = True,
+        evolve: bool = False,
+        on: Sequence[str] | None = None,
+    ) -> MergeCounts:
+        """Upsert by the contract's key; `s` is the frame and `t` the table in conditions."""
+        keys = list(on or contract.key)
+        matches = [f"t.`{k}` <=> s.`{k}`" if k not in _required(contract) else f"t.`{k}` = s.`{k}`" for k in keys]
+        if contract.prune_by in keys:
+            matches.append(self._days(frame, str(contract.prune_by), "t."))
+        clauses = []
+        if delete_when:
+            clauses.append(f"WHEN MATCHED AND ({delete_when}) THEN DELETE")
+        condition = f" AND ({update_when})" if update_when else ""
+        if update:
+            clauses.append(f"WHEN MATCHED{condition} THEN UPDATE SET *")
+        if insert:
+            kept = f" AND NOT ({delete_when})" if delete_when else ""
+            clauses.append(f"WHEN NOT MATCHED{kept} THEN INSERT *")
+        evolution = "WITH SCHEMA EVOLUTION " if evolve else ""
+        counts = self._sql(
+            f"MERGE {evolution}INTO delta.`{self.path(contract.name)}` t USING {{frame}} s "
+            f"ON {' AND '.join(m for m in matches if m)} {' '.join(clauses)}",
+            frame,
+            meta,
+        )
+        return counts
+
+    def delete(
+        self, contract: TableContract, keys: DataFrame, meta: Mapping[str, Any], on: Sequence[str]
+    ) -> MergeCounts:
+        """Delete the rows whose columns `on` stand in `keys`."""
+        matches = " AND ".join(f"t.`{k}` = s.`{k}`" for k in on)
+        return self._sql(
+            f"MERGE INTO delta.`{self.path(contract.name)}` t USING {{frame}} s ON {matches} "
+            "WHEN MATCHED THEN DELETE",
+            keys.select(*on).distinct(),
+            meta,
+        )
+
+    def _sql(self, text: str, frame: DataFrame, meta: Mapping[str, Any]) -> MergeCounts:
+        view = "lakecdp_merge_source"
+        frame.createOrReplaceTempView(view)
+        self.spark.conf.set(METADATA, json.dumps(dict(meta)))
+        try:
+            row = self.spark.sql(text.format(frame=view)).first()
+        finally:
+            self.spark.conf.unset(METADATA)
+            self.spark.catalog.dropTempView(view)
+        if row is None:
+            return MergeCounts()
+        return MergeCounts(row["num_inserted_rows"], row["num_updated_rows"], row["num_deleted_rows"])
+
+    def any_key(self, contract: TableContract, frame: DataFrame) -> bool:
+        """Whether some row of the table has a key that stands in `frame`."""
+        rows = self.read(contract.name)
+        if contract.prune_by:
+            rows = rows.where(self._days(frame, contract.prune_by) or "true")
+        keys = list(contract.key)
+        return not rows.select(*keys).join(frame.select(*keys), keys, "left_semi").isEmpty()
+
+    def _days(self, frame: DataFrame, column: str, prefix: str = "") -> str:
+        """The days of a batch as literals, so that MERGE reads the files of those days only."""
+        days = [r[0] for r in frame.select(column).distinct().limit(PRUNE_LIMIT + 1).collect()]
+        if len(days) > PRUNE_LIMIT:
+            return ""
+        if not days:
+            return "false"
+        return f"{prefix}`{column}` IN ({', '.join(f'DATE{chr(39)}{d}{chr(39)}' for d in sorted(days))})"
+
+    def restore(self, name: str, version: int) -> None:
+        """Take a table back to a version, as a new commit."""
+        DeltaTable.forPath(self.spark, self.path(name)).restoreToVersion(version)
+
+
+def _required(contract: TableContract) -> set[str]:
+    return {c.name for c in contract.columns if c.required}

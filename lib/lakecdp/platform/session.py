@@ -1,0 +1,100 @@
+"""The Spark session with Delta: quick to start on one machine, left alone on a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from lakecdp.platform import jvm
+from lakecdp.platform.errors import UsageError
+from lakecdp.platform.settings import SparkSettings
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _defaults(settings: SparkSettings) -> dict[str, str]:
+    partitions = settings.shuffle_partitions or max(2, cores())
+    return {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "false",
+        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.sql.files.maxPartitionBytes": "64m",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(partitions),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "true",
+        # Encodings such as gb18030; what cannot be decoded becomes U+FFFD and is then refused.
+        "spark.sql.legacy.javaCharsets": "true",
+        "spark.sql.legacy.codingErrorAction": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.debug.maxToStringFields": "200",
+    }
+
+
+def _local(settings: SparkSettings) -> dict[str, str]:
+    return {
+        "spark.driver.memory": settings.driver_memory,
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.extraJavaOptions": " ".join(
+            [*jvm.archive_options(), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true",
+             f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"]
+        ),
+    }
+
+
+def build_session(settings: SparkSettings, app: str = "lakecdp") -> SparkSession:
+    """The session of this process; an existing one is used as it is.
+
+    Under `spark-submit` the master, memory and jars are the submitter's; elsewhere a local
+    session is started and Delta's jars come by Spark's own resolution.
+
+    Raises:
+        UsageError: Java is missing or too old, or the jars cannot be had.
+    """
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app)
+    wanted = _defaults(settings)
+    if not submitted:
+        wanted |= _local(settings)
+        wanted |= jvm.jars()
+        jvm.launcher_environment()
+        builder = builder.master(settings.master)
+    else:
+        jvm.add_missing_jars()
+    for key, value in (wanted | settings.conf).items():
+        builder = builder.config(key, value)
+    try:
+        spark = builder.getOrCreate()
+    except Exception as e:
+        raise UsageError(_why(e)) from None
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    if "JAVA_GATEWAY_EXITED" in text or "Java gateway" in text:
+        return (
+            "Spark's Java side did not start: install Java 17 or newer (a JDK such as OpenJDK 17), "
+            "put `java` on the PATH or set JAVA_HOME, and see that Delta's jars can be downloaded."
+        )
+    if "DeltaSparkSessionExtension" in text or "DeltaCatalog" in text:
+        return (
+            "Delta Lake is not on Spark's class path: submit with "
+            "`--properties-file conf/spark/local.conf` (or cluster.conf)."
+        )
+    return f"Spark did not start: {' '.join(text.split())[:300]}"

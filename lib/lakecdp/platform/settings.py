@@ -1,0 +1,155 @@
+"""Settings of an environment: `conf/base.yaml`, overlaid by `conf/<env>.yaml` and the user's folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lakecdp.platform import shipped, yamlfile
+from lakecdp.platform.errors import ConfigError, UsageError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SparkSettings(_Strict):
+    """The Spark session of the local runner; a cluster's own settings come from spark-submit."""
+
+    master: str = Field("local[*]", description="Used when nothing else names a master")
+    driver_memory: str = Field("3g", pattern=r"^\d+[mg]$", description="Heap of the driver")
+    shuffle_partitions: int | None = Field(None, ge=1, description="Null: one per core, at least 2")
+    conf: dict[str, str] = Field(default_factory=dict, description="Any further Spark settings")
+
+
+class HashSettings(_Strict):
+    """The secret that identifiers are hashed with."""
+
+    key_env: str = Field("LAKECDP_HASH_KEY", description="Environment variable that holds the secret")
+    key: str | None = Field(None, description="The secret itself; only for demos and tests")
+
+
+class MlflowSettings(_Strict):
+    """Where models are tracked and registered."""
+
+    tracking_uri: str | None = Field(None, description="Null: a local store beside the lake")
+    experiment: str = "lakecdp"
+
+
+class LeaseSettings(_Strict):
+    """One writer per lake at a time."""
+
+    wait_seconds: int = Field(0, ge=0, description="How long to wait for another run to end")
+    expire_seconds: int = Field(120, ge=10, description="A holder silent for longer is taken for dead")
+
+
+class Settings(_Strict):
+    """All settings of one environment; every key may stand in base.yaml or <env>.yaml."""
+
+    lake: str | None = Field(None, description="Folder or URI of the lake")
+    landing: str | None = Field(None, description="Folder or URI where source files arrive")
+    company: str = Field("company", description="Name on reports")
+    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="Currency of the lake (ISO 4217)")
+    language: str = Field("en", pattern=r"^(en|zh)$", description="Language of reports")
+    phone_region: str | None = Field(
+        None, pattern=r"^[A-Z]{2}$", description="Country of phone numbers that have no prefix"
+    )
+    sources: list[str] | None = Field(None, description="Names in conf/sources in use; null: all")
+    reports: str | None = Field(None, description="Folder of report pages; null: beside the lake")
+    hash: HashSettings = HashSettings()
+    spark: SparkSettings = SparkSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    lease: LeaseSettings = LeaseSettings()
+
+    def hash_key(self) -> str:
+        """The secret for identifiers.
+
+        Raises:
+            UsageError: none is set.
+        """
+        key = os.environ.get(self.hash.key_env) or self.hash.key
+        if not key:
+            raise UsageError(
+                f"No secret for hashing identifiers: set the environment variable {self.hash.key_env}."
+            )
+        return key
+
+
+class Conf:
+    """The business rules: shipped `conf/`, overlaid file by file by a user's folder.
+
+    Args:
+        overlay: a folder with the same layout; its files replace the shipped ones of that name,
+            and its folder of `sources` replaces the shipped examples as a whole.
+    """
+
+    def __init__(self, overlay: str | Path | None = None):
+        self.shipped = shipped.root() / "conf"
+        self.overlay = Path(overlay) if overlay is not None else None
+        if self.overlay is not None and not self.overlay.is_dir():
+            raise UsageError(f"The folder {self.overlay} given as --conf does not exist.")
+
+    def find(self, name: str) -> Path | None:
+        """The file in force for `name` (such as `identity.yaml`), or None."""
+        for root in (self.overlay, self.shipped):
+            if root is not None and (root / name).is_file():
+                return root / name
+        return None
+
+    def document(self, name: str) -> yamlfile.Document:
+        """Load the file in force.
+
+        Raises:
+            ConfigError: there is none, or it is not valid YAML.
+        """
+        path = self.find(name)
+        if path is None:
+            raise ConfigError("the file is missing", name)
+        return yamlfile.load(path)
+
+    def folder(self, name: str) -> list[Path]:
+        """The YAML files in force in a folder, in order of name."""
+        own = self.overlay / name if self.overlay is not None else None
+        if name == "sources" and own is not None and own.is_dir():
+            return sorted(own.glob("*.yaml"))
+        files: dict[str, Path] = {p.name: p for p in (self.shipped / name).glob("*.yaml")}
+        if own is not None:
+            files |= {p.name: p for p in own.glob("*.yaml")}
+        return [files[n] for n in sorted(files)]
+
+    def environments(self) -> list[str]:
+        """Names that `--env` takes."""
+        roots = [r for r in (self.shipped, self.overlay) if r is not None]
+        return [n for n in ("demo", "dev", "prod") if any((r / f"{n}.yaml").is_file() for r in roots)]
+
+
+def load_settings(conf: Conf, env: str, **overrides: Any) -> Settings:
+    """Settings of an environment, with command-line values on top.
+
+    Raises:
+        ConfigError: a wrong key or value, with file, line and what is allowed.
+        UsageError: no such environment.
+    """
+    if env not in conf.environments():
+        raise UsageError(f"No environment `{env}`: --env takes {', '.join(conf.environments())}.")
+    merged: dict[str, Any] = {}
+    for name in ("base.yaml", f"{env}.yaml"):
+        for root in (conf.shipped, conf.overlay):
+            if root is None or not (root / name).is_file():
+                continue
+            document = yamlfile.load(root / name)
+            yamlfile.parse(document, Settings)
+            merged = _overlay(merged, document.data)
+    given = {k: v for k, v in overrides.items() if v is not None}
+    return Settings.model_validate(_overlay(merged, given))
+
+
+def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    out = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _overlay(out[key], value) if both else value
+    return out

@@ -1,0 +1,1 @@
+"""Segmentations: each puts a customer into one segment at a time."""

@@ -1,0 +1,1 @@
+"""Cleaning and conforming: raw records to one canonical meaning, in UTC, each key once."""

@@ -1,0 +1,233 @@
+"""Typed records to rows of the canonical tables, as the targets of a mapping say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from lakecdp import contracts
+from lakecdp.bronze.mapping import Source, Target
+from lakecdp.governance.identifiers import IdentityRules, identifiers
+from lakecdp.silver.typed import LINEAGE, PROBLEMS, typed
+
+REASON = "_reason"
+# The day of a key is the day of this time; it is also what the last one wins by, unless `version` says.
+TIMES = {
+    "event": ("event_at", "event_date"),
+    "order_header": ("ordered_at", "order_date"),
+    "order_line": ("ordered_at", "order_date"),
+    "payment": ("paid_at", None),
+    "product": (None, None),
+    "attribute": ("observed_at", None),
+}
+CONTENT_IDS = {"event": "event_id", "order_line": "line_id", "payment": "payment_id"}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What turns identifiers into nodes, and amounts without a currency into money.
+
+    Attributes:
+        rules: identity rules.
+        key: the secret of the hash.
+        region: country of phone numbers without a prefix.
+        currency: currency of the lake.
+    """
+
+    rules: IdentityRules
+    key: str
+    region: str | None
+    currency: str
+
+
+def prepared(raw: DataFrame, source: Source) -> DataFrame:
+    """Typed records with the named expressions of `let`, ready for the targets."""
+    frame = typed(raw, source.mapping)
+    for name, text in source.mapping.let.items():
+        frame = frame.withColumn(name, F.expr(text))
+    return frame
+
+
+def taken(source: Source) -> Column:
+    """Whether some target takes a record."""
+    conditions = [
+        F.coalesce(F.expr(t.where), F.lit(False)) if t.where else F.lit(True)
+        for t in source.mapping.targets
+    ]
+    return reduce(Column.__or__, conditions)
+
+
+def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning) -> DataFrame:
+    """Rows of one target.
+
+    Args:
+        frame: from `prepared`, without the records that do not fit their types.
+        source: the source.
+        target: one of its targets.
+        meaning: see `Meaning`.
+
+    Returns:
+        One row per record (or per item of `explode`, or per attribute) that the target takes: the
+        columns of the silver table, `_file`, `_line` and `_reason` STRING, why it is refused, or null.
+    """
+    mapping = source.mapping
+    name = f"silver.{target.table}"
+    contract = contracts.table(name)
+    rows = frame.where(F.expr(target.where)) if target.where else frame
+    if target.explode:
+        rows = rows.withColumn("_items", F.expr(target.explode)).selectExpr(
+            "* except (_items)", "posexplode(_items) as (item_no, item)"
+        )
+    ids = {t: F.expr(e) for t, e in (target.identifiers or mapping.identifiers).items()}
+    content = F.md5(F.to_json(F.struct(*_declared(source, bool(target.explode)))))
+    given: dict[str, Column] = {c: F.expr(e) for c, e in target.columns.items()}
+    given["source"] = F.lit(mapping.source)
+    for column, value in _defaults(source, target, meaning).items():
+        given.setdefault(column, value)
+    if target.table in CONTENT_IDS:
+        given.setdefault(CONTENT_IDS[target.table], content)
+    given["identifiers"] = identifiers(ids, meaning.rules, meaning.key, meaning.region)
+    rows = rows.select(
+        *[v.alias(c) for c, v in given.items()],
+        *(_attributes(target, mapping.source) if target.table == "attribute" else []),
+        (F.expr(target.version) if target.version else F.lit(None)).cast("timestamp").alias("_version_given"),
+        *LINEAGE,
+    )
+    if target.table == "attribute":
+        rows = rows.selectExpr("* except (_pairs)", "inline(_pairs)")
+    return _finished(rows, target.table, contract)
+
+
+def _declared(source: Source, exploded: bool) -> list[Column]:
+    names = [n for n, c in source.mapping.columns.items() if "variant" not in c.type.lower()]
+    variants = [n for n, c in source.mapping.columns.items() if c.type.lower() == "variant"]
+    columns = [F.col(f"`{n}`") for n in names] + [F.to_json(f"`{n}`").alias(n) for n in variants]
+    return [*columns, F.col("item_no")] if exploded else columns
+
+
+def _defaults(source: Source, target: Target, meaning: Meaning) -> Mapping[str, Column]:
+    mapping = source.mapping
+    currency = F.lit(mapping.currency or meaning.currency)
+    common = {"channel": F.lit(mapping.channel), "currency": currency}
+    if target.table == "order_line":
+        price = F.expr(target.columns["unit_price"]) if "unit_price" in target.columns else None
+        units = F.expr(target.columns["quantity"]) if "quantity" in target.columns else F.lit(1)
+        defaults = {"currency": currency, "line_type": F.lit("sale"), "item_type": F.lit("product"), "quantity": units}
+        if price is not None:
+            defaults["amount"] = units * price
+        elif "amount" in target.columns:
+            defaults["unit_price"] = F.try_divide(F.expr(target.columns["amount"]), units)
+        return defaults
+    if target.table == "order_header":
+        return {**common, "kind": F.lit("sale")}
+    if target.table == "event":
+        return common
+    return {"currency": currency} if target.table in ("payment", "product") else {}
+
+
+def _attributes(target: Target, source: str) -> list[Column]:
+    """The attributes as pairs; a record that states none still shows which identifiers go together."""
+    pairs = [
+        F.struct(F.lit(n).alias("name"), F.expr(e).cast("string").alias("value"))
+        for n, e in target.attributes.items()
+    ]
+    seen = F.struct(F.lit("seen_in").alias("name"), F.lit(source).alias("value"))
+    every = F.array(*pairs, seen)
+    return [F.filter(every, lambda p: p["value"].isNotNull() & (F.trim(p["value"]) != "")).alias("_pairs")]
+
+
+def _finished(rows: DataFrame, table: str, contract: contracts.TableContract) -> DataFrame:
+    time, day = TIMES[table]
+    for c in contract.columns:
+        if c.name not in rows.columns and c.name not in ("owner_node", day) and not c.name.startswith("_"):
+            rows = rows.withColumn(c.name, F.lit(None))
+    typed_columns = {c.name: F.col(c.name).cast(c.type) for c in contract.columns if c.name in rows.columns}
+    rows = rows.withColumns(typed_columns)
+    owner = F.get("identifiers", F.lit(0))["node_id"]
+    if "owner_node" in contract.column_names:
+        rows = rows.withColumn("owner_node", owner)
+    if day is not None:
+        rows = rows.withColumn(day, F.to_date(time))
+    version = F.col(time) if time else F.lit(None).cast("timestamp")
+    business = [c for c in contract.compared]
+    hashed = [F.to_json(c) if contract_type(contract, c) == "VARIANT" else F.col(c) for c in business]
+    rows = rows.withColumns(
+        {
+            "_version_at": F.coalesce("_version_given", version, "_arrived_at"),
+            "_content": F.xxhash64(*hashed),
+        }
+    )
+    missing = [
+        F.when(F.col(c.name).isNull(), F.lit(f"{c.name} is missing"))
+        for c in contract.columns
+        if c.required and not c.name.startswith("_")
+    ]
+    reason = F.nullif(F.concat_ws("; ", *missing), F.lit(""))
+    return rows.withColumn(REASON, reason).select(
+        *contract.column_names, "_file", "_line", REASON
+    )
+
+
+def contract_type(contract: contracts.TableContract, name: str) -> str:
+    """Type of a column of a contract."""
+    return next(c.type for c in contract.columns if c.name == name)
+
+
+def latest(rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    """One row per key: the version that is last, by time of change, then by content."""
+    order = Window.partitionBy(*key).orderBy(
+        F.desc("_version_at"), F.desc("_content"), F.asc("_arrived_at"), F.asc("_file"), F.asc("_line")
+    )
+    return rows.withColumn("_rank", F.row_number().over(order)).where("_rank = 1").drop("_rank")
+
+
+def check(empty_raw: DataFrame, source: Source, meaning: Meaning) -> None:
+    """Analyse every expression of a mapping on no data.
+
+    Raises:
+        ConfigError: an expression is wrong, with file, line and the columns that exist.
+        UsageError: an identifier type does not exist.
+    """
+    frame = typed(empty_raw, source.mapping)
+    for name, text in source.mapping.let.items():
+        frame = _tried(frame, source, text, "let", name)
+    known = set(meaning.rules.names)
+    for i, target in enumerate(source.mapping.targets):
+        rows = frame
+        if target.where:
+            _tried(rows, source, target.where, "targets", i, "where")
+        if target.explode:
+            exploded = _tried(rows, source, target.explode, "targets", i, "explode", as_name="_items")
+            rows = exploded.selectExpr("* except (_items)", "posexplode(_items) as (item_no, item)")
+        for part in ("columns", "attributes", "identifiers"):
+            for name, text in (getattr(target, part) or {}).items():
+                _tried(rows, source, text, "targets", i, part, name)
+                if part == "identifiers" and name not in known:
+                    raise source.error(_unknown(name, known), "targets", i, part, name)
+        if target.version:
+            _tried(rows, source, target.version, "targets", i, "version")
+        if target.identifiers is None:
+            for name, text in source.mapping.identifiers.items():
+                if name not in known:
+                    raise source.error(_unknown(name, known), "identifiers", name)
+                _tried(rows, source, text, "identifiers", name)
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    return f"no identifier type `{name}`; conf/identity.yaml has {', '.join(sorted(known))}"
+
+
+def _tried(frame: DataFrame, source: Source, text: str, *loc: str | int, as_name: str | None = None) -> DataFrame:
+    try:
+        out = frame.withColumn(as_name or str(loc[-1]), F.expr(text))
+        _ = out.schema
+    except Exception as e:
+        first = str(e).split("SQLSTATE")[0].split(";")[0].strip()
+        names = [c for c in frame.columns if c != PROBLEMS]
+        message = f"`{text}` cannot be used: {' '.join(first.split())[:300]} The columns are {', '.join(names)}"
+        raise source.error(message, *loc) from None
+    return out if as_name or loc[0] == "let" else frame

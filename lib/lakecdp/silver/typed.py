@@ -1,0 +1,127 @@
+"""Raw records to the typed columns of a mapping, with what does not fit its type."""
+
+from __future__ import annotations
+
+import re
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakecdp.bronze.mapping import EPOCH, RawColumn, SourceMapping
+
+PROBLEMS = "_problems"
+LINEAGE = ("_file", "_line", "_arrived_at")
+_OFFSET = r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)$"
+_DAY = r"^\d{4}-\d{1,2}-\d{1,2}([ T]|$)"
+_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+
+def typed(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
+    """Type the columns that a mapping declares.
+
+    Args:
+        raw: rows of bronze.<source>.
+        mapping: the source.
+
+    Returns:
+        One row per record: the declared columns in their types, `_file`, `_line`, `_arrived_at`, and
+        `_problems` STRING: what does not fit, or null. A value that does not fit is null.
+    """
+    graded = {*mapping.personal, *mapping.sensitive}
+    columns = mapping.columns
+    # Three projections, so that nothing is parsed twice: text, value, judgement of the value.
+    texts = raw.select(
+        F.col("file").alias("_file"),
+        F.col("line").alias("_line"),
+        F.col("arrived_at").alias("_arrived_at"),
+        *[_text(n, c).alias(n) for n, c in columns.items()],
+    )
+    values = texts.select(
+        "*", *[_value(F.col(_quoted(n)), c, mapping.timezone).alias(_parsed(n)) for n, c in columns.items()]
+    )
+    judged = values.select(
+        *LINEAGE,
+        *[_plausible(n, c).alias(n) for n, c in columns.items()],
+        F.concat_ws("; ", *[_problem(n, c, n in graded) for n, c in columns.items()]).alias(PROBLEMS),
+    )
+    return judged.withColumn(PROBLEMS, F.nullif(PROBLEMS, F.lit("")))
+
+
+def _parsed(name: str) -> str:
+    return f"_parsed {name}"
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
+
+
+def _nested(column: RawColumn) -> bool:
+    return column.type.lower().startswith(("array", "map", "struct", "variant"))
+
+
+def _text(name: str, column: RawColumn) -> Column:
+    path = column.path or "$['{}']".format(name.replace("'", "\\'"))
+    if _nested(column):
+        return F.try_variant_get("raw", path, "variant")
+    return F.nullif(F.trim(F.try_variant_get("raw", path, "string")), F.lit(""))
+
+
+def _value(text: Column, column: RawColumn, zone: str) -> Column:
+    kind = column.type.lower().replace(" ", "")
+    if kind in ("variant", "string"):
+        return text
+    if _nested(column):
+        return F.try_variant_get(text, "$", column.type)
+    if kind in ("int", "bigint"):
+        return F.when(text.rlike(r"^[+-]?\d+(\.0*)?$"), text.try_cast(kind))
+    if kind == "timestamp":
+        return _time(text, column, zone)
+    if kind == "date":
+        return _date(text, column)
+    return text.try_cast(kind)
+
+
+def _time(text: Column, column: RawColumn, zone: str) -> Column:
+    if column.unit is not None:
+        assert column.unit in EPOCH
+        micros = text.try_cast("decimal(26,6)") * F.lit(_MICROS[column.unit])
+        return F.timestamp_micros(micros.cast("bigint"))
+    if column.format is not None:
+        parsed = F.try_to_timestamp(text, F.lit(column.format))
+        own_zone = re.search(r"[XxZzVO]", re.sub(r"'[^']*'", "", column.format))
+        return parsed if own_zone else F.to_utc_timestamp(parsed, zone)
+    instant = F.when(text.rlike(_DAY), text.try_cast("timestamp"))
+    return F.when(text.rlike(_OFFSET), instant).otherwise(F.to_utc_timestamp(instant, zone))
+
+
+def _date(text: Column, column: RawColumn) -> Column:
+    if column.format is not None:
+        return F.to_date(F.try_to_timestamp(text, F.lit(column.format)))
+    return F.when(text.rlike(_DAY), text.try_cast("date"))
+
+
+def _plausible(name: str, column: RawColumn) -> Column:
+    """The parsed value; times outside 1900 to 2199 are mistakes of units or patterns."""
+    value = F.col(_quoted(_parsed(name)))
+    if column.type.lower() in ("timestamp", "date"):
+        return F.when(F.year(value).between(1900, 2199), value)
+    return value
+
+
+def _problem(name: str, column: RawColumn, graded: bool) -> Column:
+    given = F.col(_quoted(name))
+    value = _plausible(name, column)
+    missing = given.isNull()
+    if _nested(column):
+        missing = missing | F.is_variant_null(given)
+        shown = F.lit("its value")
+    else:
+        quoted = F.concat(F.lit("'"), F.substring(given, 1, 60), F.lit("'"))
+        shown = F.lit("a value") if graded else quoted
+    pattern = column.format or (f"{column.unit} since 1970" if column.unit else "")
+    kind = f"{column.type} ({pattern})" if pattern else column.type
+    wrong = F.when(~missing & value.isNull(), F.concat(F.lit(f"{name}: "), shown, F.lit(f" is not of type {kind}")))
+    if column.type.lower() in ("string", "variant"):
+        wrong = F.lit(None).cast("string")
+    if column.required:
+        return F.when(missing, F.lit(f"{name} is missing")).otherwise(wrong)
+    return wrong

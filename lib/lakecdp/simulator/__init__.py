@@ -1,0 +1,132 @@
+"""A retailer to try lakecdp on, with its customers, their identifiers and its flaws known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from functools import partial, reduce
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lakecdp.platform.errors import UsageError
+from lakecdp.simulator import app, crm, store, web
+from lakecdp.simulator.flaws import planted
+from lakecdp.simulator.landing import write_lines, write_products, write_truth
+from lakecdp.simulator.people import truth_identifier, truth_person
+from lakecdp.simulator.settings import SimulatorSettings
+from lakecdp.simulator.visits import shopping, visits
+from lakecdp.simulator.world import World
+
+__all__ = ["SimulatorSettings", "simulate"]
+
+INTERPRETED_PERSON_DAYS = 100_000
+"""Below this size the rows are computed without generated code, whose compilation takes longer."""
+
+
+def simulate(
+    spark: SparkSession,
+    settings: SimulatorSettings,
+    landing: str,
+    truth: str,
+    first_day: date | None = None,
+    last_day: date | None = None,
+) -> dict[str, int]:
+    """Writes the deliveries of a company from one day to another, and the truth about them.
+
+    The same settings give the same rows whatever the parallelism, and a range of days gives the
+    rows that the whole period has in those deliveries. Days after the period go on with one
+    delivery each. Landing files:
+
+    - app_events/{day}/part-*.json, web_events/{day}/part-*.json
+    - pos/{day}/part-*.csv, crm/{day}/part-*.csv, products/{first day}/part-00000.csv
+
+    Truth tables in Parquet: person, person_identifier and crawler (as of the last day, replaced by
+    each call), planted and order_truth (by delivery).
+
+    Args:
+        spark: A session; its own settings are left alone.
+        settings: The company.
+        landing: Folder or URI for the landing files.
+        truth: Folder or URI for the truth tables, which no stage reads.
+        first_day: First delivery to write; the first day of the period by default.
+        last_day: Last delivery to write; the last day of the period by default.
+
+    Returns:
+        Lines written by source, headers not counted.
+
+    Raises:
+        UsageError: The range is empty or begins before the period.
+    """
+    start = first_day or settings.first_day
+    end = last_day or settings.last_day
+    if not settings.first_day <= start <= end:
+        raise UsageError(
+            f"the days {start} to {end} to simulate must be in order and not before the first day "
+            f"of the company, {settings.first_day}"
+        )
+    world = World(settings, (start - settings.first_day).days, (end - settings.first_day).days)
+    session = _session(spark, world)
+    visited = visits(session, world)
+    shopped = shopping(visited, world)
+    tickets = store.sold(visited, world)
+    sources = [
+        _Source(app.SOURCE, app.records(shopped, world), app.lines, app.KEY),
+        _Source(web.SOURCE, web.records(shopped, world), web.lines, web.KEY),
+        _Source(store.SOURCE, store.records(tickets, world), store.lines, store.KEY, store.HEADER),
+        _Source(crm.SOURCE, crm.records(session, world), crm.lines, crm.KEY, crm.HEADER),
+    ]
+    counts: dict[str, int] = {}
+
+    def land(source: _Source) -> None:
+        frame = source.lines(source.records, world)
+        if source.header:
+            frame = frame.coalesce(max(1, world.slices // 4))
+        counts[source.name] = write_lines(frame, world, landing, source.name, source.header)
+
+    def flaws() -> None:
+        parts = [planted(one.records, world, one.name, one.key) for one in sources]
+        frame = reduce(DataFrame.unionByName, parts)
+        write_truth(frame.coalesce(world.slices), world, truth, "planted")
+
+    def orders() -> None:
+        frame = web.online_orders(shopped, world).unionByName(store.store_orders(tickets, world))
+        frame = frame.where(f"delivery between {world.first} and {world.last}")
+        write_truth(frame.coalesce(world.slices), world, truth, "order_truth")
+
+    def people() -> None:
+        write_truth(truth_person(session, world), world, truth, "person")
+        write_truth(truth_identifier(session, world), world, truth, "person_identifier")
+        write_truth(web.truth_crawler(session, world), world, truth, "crawler")
+        if world.first == 0:
+            counts["products"] = write_products(session, world, landing)
+
+    work: list[Callable[[], None]] = [*(partial(land, one) for one in sources), flaws, orders]
+    # Planning and code generation of one part overlap with the tasks of another.
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        for done in [pool.submit(part) for part in [*work, people]]:
+            done.result()
+    return dict(sorted(counts.items()))
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    records: DataFrame
+    lines: Callable[[DataFrame, World], DataFrame]
+    key: str
+    header: tuple[str, ...] = ()
+
+
+def _session(spark: SparkSession, world: World) -> SparkSession:
+    """A session on the same cluster with the settings that the simulator relies on."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    session.conf.set("spark.sql.ansi.enabled", "true")
+    # Rows of all deliveries go to their files as they come, without being sorted first.
+    session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "64")
+    if world.person_count * (world.last - world.first_event_day + 1) < INTERPRETED_PERSON_DAYS:
+        session.conf.set("spark.sql.codegen.wholeStage", "false")
+        session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    return session

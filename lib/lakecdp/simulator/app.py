@@ -1,0 +1,120 @@
+"""Events of the app, as JSON lines in the style of Sensors Analytics."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakecdp.simulator import catalogue, visits
+from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
+from lakecdp.simulator.people import device_id, device_spec, member_id
+from lakecdp.simulator.randomness import lookup, text
+from lakecdp.simulator.world import DAY_MS, World, add
+
+SOURCE = "app_events"
+KINDS = ("broken_json", "nul_byte", "impossible_date", "wrong_type", "negative_price")
+KEY = "cast(track_id as string)"
+
+
+def records(shopped: DataFrame, world: World) -> DataFrame:
+    """One row per line of app_events in the deliveries asked for, not yet written out.
+
+    Args:
+        shopped: Result of `visits.shopping`.
+        world: The company and the deliveries asked for.
+    """
+    behaviour, draw = world.settings.behaviour, world.draw
+    device = f"if(devices = 2 and {draw.happens(0.25, 'device', 'h')}, 1, 0)"
+    logged_in = draw.happens(behaviour.app_login_share, "logged in", "h")
+    frame = add(
+        shopped.where("channel = 'app'").withColumn("device", F.expr(device)),
+        spec=device_spec(world, "device"),
+        device_id=device_id(world, "device"),
+        version=draw.choice(catalogue.APP_VERSIONS, "app version", "h"),
+        logged_in=f"member and (j = {visits.SIGN_UP} or {logged_in})",
+        member_id=member_id(),
+    )
+    extras = {
+        visits.FAVOURITE: draw.happens(behaviour.favourite_share, "marks favourite", "h"),
+        visits.SHARE: draw.happens(behaviour.share_share, "shares", "h"),
+        visits.SIGNED_UP: f"j = {visits.SIGN_UP}",
+    }
+    frame = visits.steps(frame, world, extras)
+    frame = add(frame, day=f"cast(ms div {DAY_MS} as int)")
+    frame = delivered(frame, world, SOURCE, ["h", "code"], KINDS)
+    identity = draw.bits("track id", "h", "code", f"cast(copy = {MALFORMED} as int)")
+    # What has no price cannot have a wrong one.
+    priced = "planted in ('wrong_type', 'negative_price') and product is null"
+    return add(
+        frame,
+        track_id=f"{identity} & {2**63 - 1}L",
+        planted=f"if({priced}, 'broken_json', planted)",
+    )
+
+
+def _column(column: int) -> list[str]:
+    return [str(device[column]) for device in catalogue.DEVICES]
+
+
+def lines(frame: DataFrame, world: World) -> DataFrame:
+    """The lines of `records`: value STRING, delivery INT."""
+    names = {
+        visits.START: "AppStart",
+        visits.SEARCH: "Search",
+        visits.REMOVE: "RemoveFromCart",
+        visits.FAVOURITE: "Favorite",
+        visits.SHARE: "Share",
+        visits.CHECKOUT: "BeginCheckout",
+        visits.PAY: "PayOrder",
+        visits.SIGNED_UP: "SignUp",
+    }
+    cases = " ".join(f"when {code} then '{name}'" for code, name in names.items())
+    event = f"if(code < {visits.START}, 'ViewProduct', case code {cases} else 'AddToCart' end)"
+    login = "if(logged_in and ms >= reg_ms, member_id, null)"
+    cities = [city for city, *_ in catalogue.CITIES]
+    provinces = [province for _, province, _ in catalogue.CITIES]
+    selling = f"code in ({visits.CHECKOUT}, {visits.PAY})"
+    properties = {
+        "$device_id": "device_id",
+        "$os": lookup(_column(0), "spec"),
+        "$os_version": lookup(_column(1), "spec"),
+        "$model": lookup(_column(2), "spec"),
+        "$app_version": "version",
+        "product_id": world.sku("product"),
+        "category": f"if(product is null, null, {world.category_of('product')})",
+        "price": world.price("product"),
+        "keyword": f"if(code = {visits.SEARCH}, {term(world)}, null)",
+        "dwell_ms": "cast(dwell * 1000D as bigint)",
+        "order_id": f"if(code = {visits.PAY}, order_number, null)",
+        "order_amount": f"if(code = {visits.PAY}, amount, null)",
+        "items": f"if({selling}, items, null)",
+        "$ip": "ip",
+        "$city": lookup(cities, "city"),
+        "$province": lookup(provinces, "city"),
+    }
+    nested = ", ".join(f"{text(name)}, {sql}" for name, sql in properties.items())
+    fields = {
+        "_track_id": "track_id",
+        "distinct_id": f"coalesce({login}, device_id)",
+        "login_id": login,
+        "time": f"ms + {world.epoch_ms}L",
+        "type": "'track'",
+        "event": event,
+        "properties": f"named_struct({nested})",
+    }
+    record = ", ".join(f"{text(name)}, {sql}" for name, sql in fields.items())
+    frame = frame.select(
+        F.expr(f"to_json(named_struct({record}))").alias("line"), "planted", "delivery"
+    )
+    damages = {
+        "impossible_date": """regexp_replace(line, '"time":[0-9]+', '"time":99999999999999999')""",
+        "wrong_type": """regexp_replace(line, '"price":[0-9.]+', '"price":"twelve"')""",
+        "negative_price": """replace(line, '"price":', '"price":-')""",
+    }
+    return frame.select(F.expr(damaged_json("line", damages)).alias("value"), "delivery")
+
+
+def term(world: World) -> str:
+    """SQL for what is searched for in a visit."""
+    terms = [word for category in world.categories for word in category.terms[:4]]
+    return lookup(terms, f"mood * 4 + {world.draw.integer(4, 'search term', 'h')}")

@@ -1,0 +1,221 @@
+"""Who comes on which day through which channel, and what happens in an online visit."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakecdp.simulator.people import persons
+from lakecdp.simulator.randomness import zipf
+from lakecdp.simulator.world import World, add
+
+PLANNED, SIGN_UP = 0, 9
+"""Numbers of the planned purchase and of the sign-up among the visits of a person's day."""
+
+# Steps of a visit besides its views, which have the codes 0, 1, 2 ...
+START, SEARCH, NEWSLETTER, LOGIN = 1000, 1001, 1002, 1003
+CART, REMOVE, FAVOURITE, SHARE, CHECKOUT, PAY, SIGNED_UP = 1010, 1020, 1030, 1040, 1050, 1060, 1070
+MAX_CARTED = 3
+
+
+def visits(spark: SparkSession, world: World) -> DataFrame:
+    """One row per visit of a person: the columns of `persons` and day, j, channel, h, begin.
+
+    j INT numbers the visits of a day, h BIGINT is the key of all draws of the visit, begin BIGINT
+    is its start in ms since the first local midnight. Nobody comes on the day of churn or later, so
+    that a visit that runs past midnight still ends by that day.
+    """
+    behaviour, people, draw = world.settings.behaviour, world.settings.people, world.draw
+    # Tickets that are brought back in these deliveries count too.
+    start = max(0, world.first_event_day - world.settings.store.return_days)
+    frame = add(
+        persons(spark, world),
+        since=f"greatest(entry, {start})",
+        until=f"least(churn - 1, {world.last})",
+    ).where("since <= until")
+    frame = frame.withColumn("day", F.explode(F.expr("sequence(since, until)")))
+    weekday = world.settings.first_day.weekday()
+    frame = add(
+        frame,
+        fade=f"if(day > churn - {people.fade_days}, {people.fade_factor!r}D, 1D)",
+        rate=f"visit_rate * if((day + {weekday}) % 7 >= 5, {behaviour.weekend_factor!r}D, 1D)",
+        turn="cast(floor((day - phase) / cycle) as bigint)",
+        luck=draw.uniform("visits", "pid", "day"),
+    )
+
+    def due(turn: str) -> str:
+        shift = f"({draw.uniform('irregular', 'pid', turn)} - 0.5D) * {behaviour.cycle_jitter!r}D"
+        return f"floor(phase + ({turn} + {shift}) * cycle) = day"
+
+    # A shift of at most a quarter of the cycle leaves two candidates for any day.
+    due_today = f"buyer and ({due('turn')} or {due('(turn + 1L)')})"
+    still = draw.uniform("still buys", "pid", "day")
+    few = "exp(-rate * fade)"
+    count = f"""case when luck < {few} then 0 when luck < {few} * (1D + rate * fade) then 1
+        when luck < {few} * (1D + rate * fade * (1D + rate * fade / 2D)) then 2 else 3 end"""
+    frame = add(
+        frame,
+        planned=f"{due_today} and {still} < fade",
+        browsing=f"greatest({count}, cast(day = entry as int))",
+        signing="day = reg and reg_channel <> 'store'",
+    ).where("planned or browsing > 0 or signing")
+    numbers = f"""concat(if(planned, array({PLANNED}), cast(array() as array<int>)),
+        if(browsing > 0, sequence(1, browsing), cast(array() as array<int>)),
+        if(signing, array({SIGN_UP}), cast(array() as array<int>)))"""
+    frame = frame.withColumn("j", F.explode(F.expr(numbers)))
+    frame = add(frame, h=draw.bits("visit", "pid", "day", "j"))
+    way = draw.uniform("channel", "h")
+    opening = f"({draw.uniform('hour a', 'h')} + {draw.uniform('hour b', 'h')}) / 2D"
+    frame = add(
+        frame,
+        channel=f"""case when j = {SIGN_UP} then reg_channel
+            when {way} * if(j = {PLANNED}, 1D, app_share + web_share) < app_share then 'app'
+            when {way} * if(j = {PLANNED}, 1D, app_share + web_share) < app_share + web_share
+            then 'web' else 'store' end""",
+    )
+    online = draw.second_of_day(behaviour.hour_weights, "start", "h")
+    second = f"""case when j = {SIGN_UP} then reg_second - 60
+        when channel = 'store' then 36000 + cast(43000 * {opening} as int) else {online} end"""
+    return add(frame, begin=f"(day * 86400L + {second}) * 1000L")
+
+
+def taste(world: World, *keys: str) -> str:
+    """SQL for the category number of a visit or a ticket, by the taste of its person."""
+    behaviour, draw = world.settings.behaviour, world.draw
+    mood = draw.uniform("category", *keys)
+    both = behaviour.favourite_category + behaviour.second_category
+    return f"""case when {mood} < {behaviour.favourite_category!r}D then favourite
+        when {mood} < {both!r}D then second
+        else {draw.integer(world.settings.catalogue.categories, "any category", *keys)} end"""
+
+
+def product_of(world: World, position: str) -> str:
+    """SQL for the product number seen at a position of a visit or ticket (h, mood)."""
+    shape, draw = world.settings.catalogue, world.draw
+    stays = draw.happens(world.settings.behaviour.stay_in_category, "stay", "h", position)
+    other = draw.integer(shape.categories, "other category", "h", position)
+    rank = zipf(
+        shape.products_per_category,
+        shape.popularity_exponent,
+        draw.uniform("product", "h", position),
+    )
+    return f"(if({stays}, mood, {other}) * {shape.products_per_category} + {rank})"
+
+
+def shopping(visited: DataFrame, world: World) -> DataFrame:
+    """The online ones of `visits` with what happens in them, still one row per visit.
+
+    Adds mood (category number), seen (views), pace (DOUBLE seconds), carted (0 to 3), cart_0 to
+    cart_2 (positions of the carted views, strictly increasing), removed, checks_out, buys BOOLEAN,
+    items (ARRAY<STRUCT<product_id, quantity, price>> left in the cart), amount DECIMAL(14,2) and
+    order_number STRING.
+    """
+    behaviour, draw = world.settings.behaviour, world.draw
+    views = draw.lognormal(behaviour.views_per_visit, behaviour.views_spread, "views", "h")
+    pace = draw.lognormal(behaviour.seconds_per_view, behaviour.pace_spread, "pace", "h")
+    frame = add(
+        visited.where("channel <> 'store'"),
+        mood=taste(world, "h"),
+        seen=f"cast(greatest(1D, least({behaviour.max_views}D, round({views}))) as int)",
+        # Even the longest visit ends on the next day.
+        pace=f"least({80_000 / (behaviour.max_views + 2)!r}D, greatest(6D, least(400D, {pace})))",
+    )
+    carting = draw.happens(behaviour.cart_share, "carts", "h")
+    more = f"1 + cast({draw.happens(0.4, 'second cart', 'h')} as int)"
+    more += f" + cast({draw.happens(0.15, 'third cart', 'h')} as int)"
+    frame = add(
+        frame,
+        carted=f"if(j = {PLANNED} or {carting}, least(seen, {more}), 0)",
+    )
+    end = draw.uniform("end of cart", "h")
+    buying = f"if(j = {PLANNED}, {behaviour.planned_purchase_share!r}D, "
+    buying += f"{behaviour.impulse_share!r}D)"
+    frame = add(
+        frame,
+        removed=f"carted > 1 and {draw.happens(behaviour.remove_share, 'remove', 'h')}",
+        buys=f"carted > 0 and {end} < {buying}",
+        reaches=draw.happens(behaviour.checkout_share, "checkout", "h"),
+        **{
+            # One position in each stretch of the visit: never the same view twice.
+            f"cart_{slot}": f"cast(floor(({slot} + {draw.uniform(f'cart {slot}', 'h')}) "
+            "* seen / greatest(carted, 1)) as int)"
+            for slot in range(MAX_CARTED)
+        },
+    )
+    items, amounts = [], []
+    for slot in range(MAX_CARTED):
+        number = product_of(world, f"cart_{slot}")
+        quantity = f"if({draw.happens(0.15, f'quantity {slot}', 'h')}, 2, 1)"
+        kept = f"carted - cast(removed as int) > {slot}"
+        frame = add(frame, **{f"product_{slot}": number})
+        price = world.price(f"product_{slot}")
+        items.append(
+            f"if({kept}, struct({world.sku(f'product_{slot}')} as product_id, "
+            f"{quantity} as quantity, {price} as price), null)"
+        )
+        amounts.append(f"if({kept}, {quantity} * {price}, cast(0 as decimal(12,2)))")
+    return add(
+        frame,
+        checks_out="buys or (carted > 0 and reaches)",
+        items=f"array_compact(array({', '.join(items)}))",
+        amount=f"cast({' + '.join(amounts)} as decimal(14,2))",
+        order_number=f"concat(if(channel = 'app', 'A', 'W'), "
+        f"replace(cast({world.date_sql('day')} as string), '-', ''), "
+        f"substr(lpad(hex({draw.bits('order', 'h')}), 16, '0'), 1, 12))",
+    )
+
+
+def reach(world: World, position: str) -> str:
+    """SQL for the seconds from the start of a visit to its view at a position."""
+    return f"(({position} + 1 + 0.8D * {world.draw.uniform('moment', 'h', position)}) * pace)"
+
+
+def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
+    """One row per step of the visits of `shopping`.
+
+    Adds code INT (0, 1, ... for views, else one of the constants), place INT (the view that the
+    step belongs to, NULL if none), product INT (number, NULL if none), ms BIGINT (moment, in ms
+    since the first local midnight), dwell DOUBLE seconds (NULL if not a view).
+
+    Args:
+        frame: Visits.
+        world: The company.
+        extras: Further steps by code, with the SQL condition under which they occur.
+    """
+    draw = world.draw
+    common = {
+        START: "true",
+        SEARCH: draw.happens(world.settings.behaviour.search_share, "search", "h"),
+        **{CART + slot: f"carted > {slot}" for slot in range(MAX_CARTED)},
+        REMOVE: "removed",
+        CHECKOUT: "checks_out",
+        PAY: "buys",
+    }
+    flags = [f"if({when}, {code}, null)" for code, when in (common | extras).items()]
+    codes = f"concat(sequence(0, seen - 1), array_compact(array({', '.join(flags)})))"
+    frame = frame.withColumn("code", F.explode(F.expr(codes)))
+    anywhere = f"cast({draw.uniform('anywhere', 'h')} * seen as int)"
+    frame = add(
+        frame,
+        place=f"""case when code < {START} then code when code = {CART} then cart_0
+            when code = {CART + 1} then cart_1 when code = {CART + 2} then cart_2
+            when code = {REMOVE} then if(carted = 2, cart_1, cart_2)
+            when code in ({FAVOURITE}, {SHARE}) then {anywhere} end""",
+    )
+    frame = add(frame, here=reach(world, "place"), stay=reach(world, "(place + 1)"))
+    end = reach(world, "seen")
+    login = f"when {LOGIN} then login_after" if LOGIN in extras else ""
+    after = f"""case code when {START} then 0D when {SEARCH} then 0.5D * pace
+        when {NEWSLETTER} then 0.3D * pace {login}
+        when {REMOVE} then {end} + 1.5D when {CHECKOUT} then {end} + 4D
+        when {PAY} then {end} + 20D + 60D * {draw.uniform("payment", "h")}
+        when {SIGNED_UP} then 60D
+        when {FAVOURITE} then here + 0.4D * (stay - here)
+        when {SHARE} then here + 0.6D * (stay - here)
+        else here + if(code < {START}, 0D, 0.8D * (stay - here)) end"""
+    return add(
+        frame,
+        product=f"if(place is null, null, {product_of(world, 'place')})",
+        ms=f"begin + cast(1000D * ({after}) as bigint)",
+        dwell=f"if(code < {START}, least(900D, 0.85D * (stay - here)), null)",
+    )

@@ -1,0 +1,220 @@
+"""Events of the website, as flat JSON lines in local time, robots included."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakecdp.simulator import catalogue, visits
+from lakecdp.simulator.app import term
+from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
+from lakecdp.simulator.people import cookie_id, member_id, portrait, spelled_email
+from lakecdp.simulator.randomness import lookup, text
+from lakecdp.simulator.world import DAY_MS, World, add
+
+SOURCE = "web_events"
+KINDS = ("broken_json", "nul_byte", "impossible_date", "wrong_type")
+KEY = "event_id"
+SITE = "https://shop.example.com"
+DECLARED_SECONDS = 9.0
+"""Mean seconds between two pages of a robot that names itself."""
+_COLUMNS = (
+    *("h", "code", "ms", "product", "dwell", "cookie_id", "member_id", "email", "agent"),
+    *("referrer", "ip", "query", "order_id", "items", "robot"),
+)
+
+
+def records(shopped: DataFrame, world: World) -> DataFrame:
+    """One row per line of web_events in the deliveries asked for, not yet written out.
+
+    Args:
+        shopped: Result of `visits.shopping`.
+        world: The company and the deliveries asked for.
+    """
+    frame = _people(shopped, world).unionByName(_robots(shopped.sparkSession, world))
+    frame = add(frame, day=f"cast(ms div {DAY_MS} as int)")
+    frame = delivered(frame, world, SOURCE, ["h", "code"], KINDS)
+    identity = world.draw.bits("event id", "h", "code", f"cast(copy = {MALFORMED} as int)")
+    return add(
+        frame,
+        event_id=f"lower(lpad(hex({identity}), 16, '0'))",
+        # What has no dwell time cannot have a wrong one.
+        planted="if(planted = 'wrong_type' and dwell is null, 'broken_json', planted)",
+    )
+
+
+def _people(shopped: DataFrame, world: World) -> DataFrame:
+    behaviour, draw = world.settings.behaviour, world.draw
+    frame = portrait(shopped.where("channel = 'web'"), world)
+    other = draw.integer(3, "other cookie", "h")
+    cookie = f"if({draw.happens(0.7, 'cookie', 'h')}, 0, {other} % cookies)"
+    habit = draw.uniform("web login", "h")
+    on_the_way = behaviour.web_stays_logged_in + behaviour.web_login_share
+    view = f"cast({draw.uniform('login moment', 'h')} * seen as int)"
+    at_checkout = draw.happens(behaviour.web_checkout_login_share, "login at checkout", "h")
+    frame = add(
+        frame,
+        cookie=cookie,
+        # Seconds after which the member id is known; a sign-up is the first login.
+        login_after=f"""case when j = {visits.SIGN_UP} then 60D
+            when not member or begin < reg_ms then null
+            when {habit} < {behaviour.web_stays_logged_in!r}D then -1D
+            when {habit} < {on_the_way!r}D then {visits.reach(world, view)} - 1D
+            when buys and {at_checkout} then {visits.reach(world, "seen")} + 2.5D end""",
+    )
+    frame = add(
+        frame,
+        cookie_id=cookie_id(world, "cookie"),
+        agent=draw.choice(catalogue.BROWSERS, "browser", "pid", "cookie"),
+        member_id=member_id(),
+        email=spelled_email(world, "email", "h"),
+        leaves_email=draw.happens(behaviour.guest_email_share, "guest e-mail", "h"),
+        origin=draw.choice(catalogue.REFERRERS, "referrer", "h"),
+    )
+    extras = {
+        visits.LOGIN: "login_after >= 0D",
+        visits.NEWSLETTER: draw.happens(behaviour.newsletter_share, "newsletter", "h"),
+    }
+    frame = visits.steps(frame, world, extras)
+    selling = f"code in ({visits.CHECKOUT}, {visits.PAY})"
+    known = "login_after is not null and ms >= begin + cast(1000D * login_after as bigint)"
+    frame = add(
+        frame,
+        member_id=f"if({known}, member_id, null)",
+        email=f"""if(code in ({visits.LOGIN}, {visits.NEWSLETTER})
+            or (code = {visits.PAY} and login_after is null and leaves_email), email, null)""",
+        referrer=f"if(code = {visits.START}, nullif(origin, ''), '{SITE}/')",
+        query=f"if(code = {visits.SEARCH}, {term(world)}, null)",
+        order_id=f"if(code = {visits.PAY}, order_number, null)",
+        items=f"if({selling}, items, null)",
+        robot="false",
+    )
+    return frame.select(*_COLUMNS)
+
+
+def _robot_days(spark: SparkSession, world: World, since: int) -> DataFrame:
+    shape, draw = world.settings.crawlers, world.draw
+    count = round(shape.per_thousand_persons * world.settings.persons / 1_000)
+    frame = spark.range(0, count, 1, min(world.slices, max(1, count))).withColumnRenamed(
+        "id", "bot"
+    )
+    days = f"explode(sequence({since}, {world.last}))"
+    frame = frame.withColumn("day", F.expr(days))
+    frame = add(frame, stealth=draw.happens(shape.stealth_share, "stealth", "bot"))
+    frame = frame.where(draw.happens(shape.active_share, "robot comes", "bot", "day"))
+    kind = draw.integer(len(catalogue.ROBOTS), "robot", "bot")
+    agents = [agent for agent, _ in catalogue.ROBOTS]
+    networks = [network for _, network in catalogue.ROBOTS]
+    block = f"concat('47.', 92 + {draw.integer(16, 'cloud', 'bot')}, '.', "
+    block += f"1 + {draw.integer(254, 'cloud host', 'bot')}, '.')"
+    many = draw.exponential(str(shape.declared_views), "robot views", "bot", "day")
+    more = draw.exponential(repr(2 / 3), "robot views", "bot", "day")
+    crowd = f"{shape.stealth_views}D * ({1 / 3!r}D + {more})"
+    # No visit of a robot goes on beyond the next day.
+    longest = f"if(stealth, {72_000 / shape.stealth_seconds!r}D, {72_000 / DECLARED_SECONDS!r}D)"
+    second = draw.integer(80_000, "robot start", "bot", "day")
+    return add(
+        frame,
+        h=draw.bits("robot visit", "bot", "day"),
+        begin=f"(day * 86400L + {second}) * 1000L",
+        agent=f"if(stealth, {draw.choice(catalogue.BROWSERS, 'robot browser', 'bot')}, "
+        f"{lookup(agents, kind)})",
+        ip=f"concat(if(stealth, {block}, {lookup(networks, kind)}), "
+        f"1 + {draw.integer(254, 'robot ip', 'bot')})",
+        cookie_id=cookie_id(world, "day", "-1L - bot"),
+        seen=f"cast(least({longest}, 1D + if(stealth, {crowd}, {many})) as int)",
+    )
+
+
+def _robots(spark: SparkSession, world: World) -> DataFrame:
+    draw, shape = world.draw, world.settings.crawlers
+    frame = _robot_days(spark, world, world.first_event_day)
+    frame = frame.withColumn("code", F.expr("explode(sequence(0, seen - 1))"))
+    gap = f"if(stealth, {shape.stealth_seconds * 1000!r}D, {DECLARED_SECONDS * 1000!r}D)"
+    wobble = draw.uniform("robot moment", "h", "code")
+    frame = add(
+        frame,
+        ms=f"begin + cast((code + 0.9D * {wobble}) * {gap} as bigint)",
+        product=draw.integer(len(world.products), "robot page", "h", "code"),
+        dwell=f"if(stealth, 0.2D, 1D) * {draw.uniform('robot dwell', 'h', 'code')}",
+        robot="true",
+        **dict.fromkeys(("member_id", "email", "referrer", "query", "order_id"), "string(null)"),
+        items="cast(null as "
+        "array<struct<product_id: string, quantity: int, price: decimal(12,2)>>)",
+    )
+    return frame.select(*_COLUMNS)
+
+
+def truth_crawler(spark: SparkSession, world: World) -> DataFrame:
+    """One row per robot and day on which it comes, from the first day on.
+
+    cookie_id STRING (not used on any other day), kind declared | stealth, user_agent, ip STRING,
+    day DATE of its start, events INT.
+    """
+    frame = _robot_days(spark, world, 0)
+    return frame.select(
+        "cookie_id",
+        F.expr("if(stealth, 'stealth', 'declared')").alias("kind"),
+        F.col("agent").alias("user_agent"),
+        "ip",
+        F.expr(world.date_sql("day")).alias("day"),
+        F.col("seen").alias("events"),
+    )
+
+
+def lines(frame: DataFrame, world: World) -> DataFrame:
+    """The lines of `records`: value STRING, delivery INT."""
+    names = {
+        visits.START: ("page_view", "/"),
+        visits.SEARCH: ("search", "/search"),
+        visits.NEWSLETTER: ("page_view", "/newsletter/thanks"),
+        visits.LOGIN: ("login", "/login"),
+        visits.REMOVE: ("remove_from_cart", "/cart"),
+        visits.CHECKOUT: ("begin_checkout", "/checkout"),
+        visits.PAY: ("purchase", "/checkout/done"),
+    }
+    for slot in range(visits.MAX_CARTED):
+        names[visits.CART + slot] = ("add_to_cart", "/cart")
+    events = " ".join(f"when {code} then '{name}'" for code, (name, _) in names.items())
+    pages = " ".join(f"when {code} then '{SITE}{page}'" for code, (_, page) in names.items())
+    view = f"robot or code < {visits.START}"
+    fields = {
+        "event_id": "event_id",
+        "ts": f"concat({world.clock_sql('ms', 'T', millis=True)}, '+08:00')",
+        "cookie_id": "cookie_id",
+        "member_id": "member_id",
+        "email": "email",
+        "event": f"if({view}, 'view_item', case code {events} end)",
+        "url": f"if({view}, concat('{SITE}/p/', {world.sku('product')}), case code {pages} end)",
+        "referrer": "referrer",
+        "user_agent": "agent",
+        "ip": "ip",
+        "sku": world.sku("product"),
+        "category": f"if(product is null, null, {world.category_of('product')})",
+        "query": "query",
+        "order_id": "order_id",
+        "items": "items",
+        "dwell_seconds": "cast(dwell as decimal(9,3))",
+    }
+    record = ", ".join(f"{text(name)}, {sql}" for name, sql in fields.items())
+    json = f"to_json(named_struct({record}), map('ignoreNullFields', 'false'))"
+    frame = frame.select(F.expr(json).alias("line"), "planted", "delivery")
+    damages = {
+        "impossible_date": """regexp_replace(line, '"ts":"....-..-..T..', '"ts":"2026-02-30T25')""",
+        "wrong_type": """regexp_replace(
+            line, '"dwell_seconds":[0-9.]+', '"dwell_seconds":"long"')""",
+    }
+    return frame.select(F.expr(damaged_json("line", damages)).alias("value"), "delivery")
+
+
+def online_orders(shopped: DataFrame, world: World) -> DataFrame:
+    """One row per paid order of app and web, by the day of its visit; columns of order_truth."""
+    return shopped.where("buys").select(
+        F.col("order_number").alias("order_id"),
+        F.col("pid").alias("person_id"),
+        "channel",
+        F.expr(world.date_sql("day")).alias("day"),
+        "amount",
+        F.lit(None).cast("string").alias("original_order_id"),
+        F.expr(world.delivery_sql("day")).alias("delivery"),
+    )

@@ -1,0 +1,1 @@
+"""Features of customers and the tags computed from them."""

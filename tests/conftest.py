@@ -1,0 +1,71 @@
+"""One Spark session for all tests, started by the first test that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lakecdp.platform.job import Job
+
+RUN_DATE = date(2026, 11, 1)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """A small session: two cores, one shuffle partition."""
+    from lakecdp.platform.session import build_session
+    from lakecdp.platform.settings import SparkSettings
+
+    settings = SparkSettings(
+        master="local[2]",
+        driver_memory="2g",
+        shuffle_partitions=1,
+        conf={
+            "spark.default.parallelism": "1",
+            "spark.sql.adaptive.enabled": "false",
+            "spark.sql.autoBroadcastJoinThreshold": "10m",
+        },
+    )
+    session = build_session(settings, "lakecdp tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def make_job(spark: SparkSession, tmp_path: Path) -> Callable[..., Job]:
+    """Jobs on a lake in the test's own folder: `make_job("04_tags/tag", run_date=...)`."""
+    from lakecdp.platform.job import Job
+    from lakecdp.platform.settings import Conf, load_settings
+
+    def make(
+        name: str = "test/job",
+        *,
+        run_date: date = RUN_DATE,
+        conf: Path | None = None,
+        lake: Path | None = None,
+        **overrides: object,
+    ) -> Job:
+        rules = Conf(conf)
+        settings = load_settings(
+            rules, "demo", lake=str(lake or tmp_path / "lake"), landing=str(tmp_path / "landing"), **overrides
+        )
+        return Job(spark, settings, rules, run_date, name=name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped where it is absent."""
+    root = Path(os.environ.get("LAKECDP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"the real data sets are not at {root} (set LAKECDP_DATA)")
+    return root

@@ -1,0 +1,561 @@
+"""The simulated company, judged by DuckDB and plain Python over the files it has written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from pyspark.sql import SparkSession
+from sklearn.metrics import roc_auc_score
+
+from lakecdp.platform.errors import UsageError
+from lakecdp.simulator import SimulatorSettings, simulate
+
+pytestmark = pytest.mark.spark
+
+SOURCES = ("app_events", "web_events", "pos", "crm")
+SETTINGS = SimulatorSettings.model_validate(
+    {
+        "seed": 7,
+        "persons": 60,
+        "days": 20,
+        "people": {
+            "churn_hazard": 0.02,
+            "phone_changes_per_year": 3.0,
+            "days_to_register": 4,
+            "app_led_share": 0.3,
+            "web_led_share": 0.25,
+        },
+        "behaviour": {"visits_per_day": 0.3, "cycle_days": 5.0},
+        "store": {"return_share": 0.5, "return_days": 2},
+        "flaws": {
+            "duplicate_share": 0.04,
+            "malformed_share": 0.05,
+            "late_share": 0.04,
+            "late_days": 3,
+        },
+        "crawlers": {"per_thousand_persons": 100, "declared_views": 10, "stealth_views": 40},
+        "files": {"days_per_file": 6, "daily_days": 5},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Company:
+    """What one call has written."""
+
+    root: Path
+    counts: dict[str, int]
+
+    def lines(self, source: str) -> list[tuple[str, str]]:
+        """Folder and line of every record, in no particular order; headers left out."""
+        found: list[tuple[str, str]] = []
+        for file in sorted((self.root / "landing" / source).glob("*/part-*")):
+            text = file.read_bytes().decode("utf-8").split("\n")
+            assert text.pop() == ""
+            found += [(file.parent.name, line) for line in text[source in HEADERS :]]
+        return found
+
+    def truth(self, table: str) -> list[dict[str, Any]]:
+        """Rows of a truth table."""
+        path = self.root / "truth" / table
+        relation = duckdb.sql(
+            f"from read_parquet('{path}/**/*.parquet', hive_partitioning = false)"
+        )
+        return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+HEADERS = {
+    "pos": "ticket_id,line_no,store_id,sold_at,sku,product_name,quantity,unit_price,amount,"
+    "payment_method,member_card,phone,original_ticket_id",
+    "crm": "member_id,name,phone,email,gender,birthday,city,province,registered_at,level,device_id,"
+    "updated_at",
+    "products": "sku,name,category,brand,price,cost",
+}
+
+
+def run(
+    spark: SparkSession,
+    root: Path,
+    settings: SimulatorSettings = SETTINGS,
+    days: tuple[int, int] | None = None,
+) -> Company:
+    first = last = None
+    if days:
+        first, last = (settings.first_day + timedelta(days=day) for day in days)
+    counts = simulate(
+        spark, settings, str(root / "landing"), (root / "truth").as_uri(), first, last
+    )
+    return Company(root, counts)
+
+
+@pytest.fixture(scope="module")
+def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    return run(spark, tmp_path_factory.mktemp("whole"))
+
+
+def local_time(source: str, line: str) -> datetime:
+    """Local time of a sound record, read independently of the simulator."""
+    if source == "app_events":
+        at = datetime.fromtimestamp(json.loads(line)["time"] / 1000, timezone(timedelta(hours=8)))
+        return at.replace(tzinfo=None)
+    if source == "web_events":
+        ts = datetime.fromisoformat(json.loads(line)["ts"])
+        assert ts.utcoffset() == timedelta(hours=8)
+        return ts.replace(tzinfo=None)
+    field = 3 if source == "pos" else -1
+    return datetime.fromisoformat(next(csv.reader([line]))[field])
+
+
+def key_of(source: str, line: str) -> str:
+    """Key of a record, readable in damaged lines too."""
+    if source == "app_events":
+        return re.match(r'\{"_track_id":(\d+)', line)[1]  # type: ignore[index]
+    if source == "web_events":
+        return re.match(r'\{"event_id":"(\w+)"', line)[1]  # type: ignore[index]
+    row = line.split(",")
+    if source == "pos":
+        return f"{row[0]}/{row[1]}"
+    return f"{row[0]}@{row[-1]}"
+
+
+def reason(source: str, line: str) -> str | None:
+    """Why a strict reader refuses a line, None if it does not."""
+    if "\0" in line:
+        return "nul_byte"
+    return csv_reason(source, line) if source in HEADERS else json_reason(source, line)
+
+
+def csv_reason(source: str, line: str) -> str | None:
+    row = next(csv.reader([line]))
+    width = HEADERS[source].count(",") + 1
+    if len(row) != width:
+        return "short_line" if len(row) < width else "long_line"
+    try:
+        datetime.fromisoformat(row[3] if source == "pos" else row[8])
+    except ValueError:
+        return "impossible_date"
+    if source == "pos":
+        try:
+            Decimal(row[6])
+        except InvalidOperation:
+            return "wrong_type"
+        if Decimal(row[7]) < 0:
+            return "negative_price"
+    return None
+
+
+def json_reason(source: str, line: str) -> str | None:
+    try:
+        record = json.loads(line, parse_float=Decimal)
+    except json.JSONDecodeError:
+        return "broken_json"
+    if source == "app_events":
+        price = record["properties"].get("price", Decimal(0))
+        if record["time"] > 10**14:
+            return "impossible_date"
+        if not isinstance(price, Decimal):
+            return "wrong_type"
+        return "negative_price" if price < 0 else None
+    try:
+        datetime.fromisoformat(record["ts"])
+    except ValueError:
+        return "impossible_date"
+    return "wrong_type" if isinstance(record["dwell_seconds"], str) else None
+
+
+def sound(company: Company, source: str) -> list[tuple[str, str]]:
+    return [(day, line) for day, line in company.lines(source) if reason(source, line) is None]
+
+
+def test_counts_are_those_of_the_files(whole: Company) -> None:
+    assert whole.counts == {source: len(whole.lines(source)) for source in (*SOURCES, "products")}
+    assert all(count > 50 for count in whole.counts.values()), whole.counts
+
+
+def test_files_lie_by_delivery_with_their_header(whole: Company) -> None:
+    # Fifteen days in groups of six, then five single days.
+    expected = [SETTINGS.first_day + timedelta(days=day) for day in (5, 11, 14, 15, 16, 17, 18, 19)]
+    for source in SOURCES:
+        folders = sorted(path.name for path in (whole.root / "landing" / source).iterdir())
+        assert set(folders) <= {day.isoformat() for day in expected}
+        if source != "crm":
+            assert folders == [day.isoformat() for day in expected]
+    assert sorted(path.name for path in (whole.root / "landing").iterdir()) == sorted(
+        [*SOURCES, "products"]
+    )
+    for source, header in HEADERS.items():
+        for file in (whole.root / "landing" / source).glob("*/*"):
+            if file.name.startswith("part-"):
+                assert file.read_text(encoding="utf-8").split("\n", 1)[0] == header
+
+
+def rows(company: Company) -> dict[str, list[Any]]:
+    """Everything a call has written, without regard to order and files."""
+    found: dict[str, list[Any]] = {}
+    for source in (*SOURCES, "products"):
+        found[source] = sorted(company.lines(source))
+    for table in ("person", "person_identifier", "planted", "crawler", "order_truth"):
+        found[table] = sorted(str(sorted(row.items())) for row in company.truth(table))
+    return found
+
+
+def test_rows_depend_neither_on_parallelism_nor_on_generated_code(
+    spark: SparkSession, whole: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakecdp.simulator.INTERPRETED_PERSON_DAYS", 0)
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    files = SETTINGS.files.model_copy(update={"slices": 7})
+    spark.conf.set("spark.sql.shuffle.partitions", "5")
+    try:
+        other = run(spark, tmp_path, SETTINGS.model_copy(update={"files": files}))
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", str(before))
+    assert len(list((tmp_path / "landing" / "app_events").glob("*/part-*.json"))) > len(
+        list((whole.root / "landing" / "app_events").glob("*/part-*.json"))
+    )
+    assert rows(other) == rows(whole)
+
+
+def test_pieces_are_those_of_the_whole_and_of_a_longer_period(
+    spark: SparkSession, whole: Company, tmp_path: Path
+) -> None:
+    run(spark, tmp_path, days=(0, 16))
+    run(spark, tmp_path, days=(17, 19))
+    pieces = run(spark, tmp_path, days=(17, 19))
+    assert rows(pieces) == rows(whole)
+    longer = run(spark, tmp_path, days=(20, 21))
+    last = SETTINGS.last_day.isoformat()
+    for source in SOURCES:
+        past = sorted(item for item in longer.lines(source) if item[0] <= last)
+        assert past == sorted(whole.lines(source))
+        new = len(longer.lines(source)) - len(past)
+        assert new == longer.counts[source]
+    assert {day for day, _ in longer.lines("app_events") if day > last} == {
+        (SETTINGS.last_day + timedelta(days=day)).isoformat() for day in (1, 2)
+    }
+    known = {row["person_id"]: row["churned_on"] for row in whole.truth("person")}
+    later = {row["person_id"]: row["churned_on"] for row in longer.truth("person")}
+    assert len(later) > len(known)
+    assert {person: later[person] for person in known} == known
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_malformed_lines_are_the_planted_ones(whole: Company, source: str) -> None:
+    found = Counter(
+        (kind, day) for day, line in whole.lines(source) if (kind := reason(source, line))
+    )
+    planted = Counter(
+        (row["kind"], row["day"].isoformat())
+        for row in whole.truth("planted")
+        if row["source"] == source and row["kind"] not in ("duplicate", "late")
+    )
+    assert found == planted
+    assert planted.total() > (50 if source.endswith("_events") else 0)
+    intact = ("impossible_date", "wrong_type", "negative_price", "broken_json")
+    keys = {
+        key_of(source, line) for _, line in whole.lines(source) if reason(source, line) in intact
+    }
+    assert keys == {
+        row["key"]
+        for row in whole.truth("planted")
+        if row["source"] == source and row["kind"] in intact
+    }
+    # What is malformed is there besides the sound records, never in the place of one.
+    assert not keys & {key_of(source, line) for _, line in sound(whole, source)}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_duplicates_are_the_planted_ones(whole: Company, source: str) -> None:
+    copies = Counter(line for _, line in sound(whole, source))
+    found = Counter(key_of(source, line) for line, times in copies.items() if times > 1)
+    assert set(copies.values()) <= {1, 2}
+    duplicates = [
+        row
+        for row in whole.truth("planted")
+        if row["source"] == source and row["kind"] == "duplicate"
+    ]
+    # A copy whose original comes in a later run of days cannot be recognised yet.
+    late = {(row["key"], row["source"]) for row in whole.truth("planted") if row["kind"] == "late"}
+    assert found == Counter(row["key"] for row in duplicates)
+    assert len(duplicates) > 0
+    folders: dict[str, list[str]] = {}
+    for day, line in sound(whole, source):
+        folders.setdefault(key_of(source, line), []).append(day)
+    for row in duplicates:
+        assert row["day"].isoformat() == max(folders[row["key"]])
+    if source.endswith("_events"):
+        assert any(len(set(folders[row["key"]])) == 2 for row in duplicates)
+        assert any(len(set(folders[row["key"]])) == 1 for row in duplicates)
+        assert late
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_late_records_are_the_planted_ones(whole: Company, source: str) -> None:
+    ends = sorted({day for day, _ in whole.lines("app_events")})
+    planted = {
+        (row["key"], row["day"].isoformat())
+        for row in whole.truth("planted")
+        if row["source"] == source and row["kind"] == "late"
+    }
+    copies = {
+        (row["key"], row["day"].isoformat())
+        for row in whole.truth("planted")
+        if row["source"] == source and row["kind"] == "duplicate"
+    }
+    found = set()
+    for day, line in sound(whole, source):
+        happened = max(local_time(source, line).date(), SETTINGS.first_day).isoformat()
+        due = min(end for end in ends if end >= happened)
+        assert day >= due
+        if day > due:
+            found.add((key_of(source, line), day))
+    assert planted <= found <= planted | copies
+    assert bool(planted) or source in ("crm", "pos")
+
+
+def normal_phone(text: str) -> str:
+    digits = re.sub(r"\D", "", text)
+    assert len(digits) in (11, 13)
+    return "+86" + digits[-11:]
+
+
+def known(whole: Company) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = whole.truth("person_identifier")
+    found = {(row["type"], row["value"]): row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def observed(whole: Company) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
+    """Time and identifiers of every sound record of a person."""
+    robots = {row["cookie_id"] for row in whole.truth("crawler")}
+    for source in SOURCES:
+        for _, line in sound(whole, source):
+            at = local_time(source, line)
+            if source == "app_events":
+                event = json.loads(line)
+                found = [("device_id", event["properties"]["$device_id"])]
+                found += [("member_id", event["login_id"])] if "login_id" in event else []
+                assert event["distinct_id"] == found[-1][1]
+            elif source == "web_events":
+                event = json.loads(line)
+                if event["cookie_id"] in robots:
+                    continue
+                found = [("cookie", event["cookie_id"])]
+                found += [("member_id", event["member_id"])] if event["member_id"] else []
+                mail = (event["email"] or "").strip().lower()
+                found += [("email", mail)] if mail else []
+            else:
+                row = dict(zip(HEADERS[source].split(","), next(csv.reader([line])), strict=True))
+                member = row["member_card"] if source == "pos" else row["member_id"]
+                found = [("member_id", member)] if member else []
+                found += [("phone", normal_phone(row["phone"]))] if row["phone"] else []
+                if source == "crm":
+                    found.append(("email", row["email"].strip().lower()))
+                    found += [("device_id", row["device_id"])] if row["device_id"] else []
+            yield at, found
+
+
+def test_identifiers_are_those_of_one_person_at_that_time(whole: Company) -> None:
+    truth = known(whole)
+    seen: Counter[str] = Counter()
+    for at, identifiers in observed(whole):
+        owners = set()
+        for identifier in identifiers:
+            row = truth[identifier]
+            owners.add(row["person_id"])
+            seen[identifier[0]] += 1
+            assert row["valid_from"] <= at.date()
+            until = row["valid_to"]
+            # What somebody brings back shows the phone of the purchase.
+            slack = timedelta(days=SETTINGS.store.return_days)
+            assert until is None or at.date() < until + slack, identifier
+        assert len(owners) <= 1
+    assert set(seen) == {"member_id", "phone", "email", "device_id", "cookie"}
+    changed = [row for row in truth.values() if row["valid_to"]]
+    assert changed
+    assert {row["type"] for row in changed} == {"phone"}
+
+
+def test_nothing_happens_after_churn(whole: Company) -> None:
+    truth = known(whole)
+    people = {row["person_id"]: row for row in whole.truth("person")}
+    last: dict[int, date] = {}
+    for at, identifiers in observed(whole):
+        for identifier in identifiers:
+            person = truth[identifier]["person_id"]
+            last[person] = max(last.get(person, date.min), at.date())
+            assert at.date() >= people[person]["entered_on"]
+    gone = {
+        person: row["churned_on"]
+        for person, row in people.items()
+        if row["churned_on"] and row["churned_on"] <= SETTINGS.last_day
+    }
+    assert len(gone) > 10
+    for person, day in gone.items():
+        assert last.get(person, day) <= day
+    stayed = [day for person, day in last.items() if person not in gone]
+    assert sum(day > SETTINGS.last_day - timedelta(days=5) for day in stayed) > len(stayed) / 2
+
+
+def test_members_are_named_only_after_their_registration(whole: Company) -> None:
+    registered: dict[str, datetime] = {}
+    for _, line in sound(whole, "crm"):
+        row = next(csv.reader([line]))
+        moment = datetime.fromisoformat(row[8])
+        assert registered.setdefault(row[0], moment) == moment
+        assert datetime.fromisoformat(row[11]) >= moment
+    people = whole.truth("person")
+    assert len(registered) >= sum(row["registered_on"] is not None for row in people) - 2
+    for at, identifiers in observed(whole):
+        for kind, value in identifiers:
+            if kind == "member_id" and value in registered:
+                assert at >= registered[value].replace(microsecond=0)
+
+
+def test_orders_are_those_of_the_files(whole: Company) -> None:
+    found: dict[str, tuple[str, Decimal]] = {}
+    owners: dict[str, tuple[str, str]] = {}
+    prices = {
+        row[0]: Decimal(row[4]) for row in csv.reader([line for _, line in whole.lines("products")])
+    }
+    for source, name in (("app_events", "PayOrder"), ("web_events", "purchase")):
+        for _, line in sound(whole, source):
+            event = json.loads(line, parse_float=Decimal)
+            if event["event"] != name:
+                continue
+            body = event.get("properties", event)
+            total = sum((item["quantity"] * item["price"] for item in body["items"]), Decimal(0))
+            assert all(item["price"] == prices[item["product_id"]] for item in body["items"])
+            if source == "app_events":
+                assert body["order_amount"] == total
+                owners[body["order_id"]] = ("device_id", body["$device_id"])
+            else:
+                owners[body["order_id"]] = ("cookie", body["cookie_id"])
+            found[body["order_id"]] = (source[:3], total)
+    lines = {line for _, line in sound(whole, "pos")}
+    for row in csv.reader(lines):
+        assert Decimal(row[6]) * Decimal(row[7]) == Decimal(row[8])
+        assert prices[row[4]] == Decimal(row[7])
+        before = found.get(row[0], ("store", Decimal(0)))[1]
+        found[row[0]] = ("store", before + Decimal(row[8]))
+    late = {row["key"].split("/")[0] for row in whole.truth("planted") if row["kind"] == "late"}
+    truth = {row["order_id"]: (row["channel"], row["amount"]) for row in whole.truth("order_truth")}
+    # An order that is paid after midnight of the last day, or late, is not delivered yet.
+    missing = set(truth) - set(found)
+    assert len(missing) <= 6
+    assert set(found) <= set(truth)
+    assert {order: truth[order] for order in found if order not in late} == {
+        order: amount for order, amount in found.items() if order not in late
+    }
+    identifiers = known(whole)
+    people = {row["order_id"]: row["person_id"] for row in whole.truth("order_truth")}
+    for order, identifier in owners.items():
+        assert identifiers[identifier]["person_id"] == people[order]
+    assert {channel for channel, _ in found.values()} == {"app", "web", "store"}
+
+
+def test_returns_take_back_what_was_sold(whole: Company) -> None:
+    lines = [next(csv.reader([line])) for line in {line for _, line in sound(whole, "pos")}]
+    sales = {(row[0], row[1]): row for row in lines if not row[12]}
+    returns = [row for row in lines if row[12]]
+    assert len(returns) > 10
+    for row in returns:
+        assert int(row[6]) < 0
+        assert row[0] != row[12]
+        sale = sales.get((row[12], row[1]))
+        if sale:
+            assert (sale[4], -int(sale[6])) == (row[4], int(row[6]))
+            assert row[3] > sale[3]
+    assert sum((row[12], row[1]) in sales for row in returns) > 0.9 * len(returns)
+
+
+def test_crawlers_are_those_of_the_truth(whole: Company) -> None:
+    events: dict[str, set[str]] = {}
+    for _, line in sound(whole, "web_events"):
+        event = json.loads(line)
+        events.setdefault(event["cookie_id"], set()).add(event["event_id"])
+    cookies = {row["value"] for row in whole.truth("person_identifier") if row["type"] == "cookie"}
+    robots = {row["cookie_id"]: row for row in whole.truth("crawler")}
+    assert set(events) - cookies == set(robots)
+    assert {row["kind"] for row in robots.values()} == {"declared", "stealth"}
+    late = sum(row["kind"] == "late" for row in whole.truth("planted"))
+    missing = sum(row["events"] - len(events[cookie]) for cookie, row in robots.items())
+    assert 0 <= missing <= late
+    assert any(row["events"] == len(events[cookie]) for cookie, row in robots.items())
+
+
+@pytest.fixture(scope="module")
+def larger(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    plain = {"duplicate_share": 0, "malformed_share": 0, "late_share": 0}
+    settings = SimulatorSettings.model_validate(
+        {"persons": 800, "flaws": plain, "crawlers": {"per_thousand_persons": 0}}
+    )
+    return run(spark, tmp_path_factory.mktemp("larger"), settings)
+
+
+def test_the_funnel_has_a_realistic_shape(larger: Company) -> None:
+    names = Counter(json.loads(line)["event"] for _, line in larger.lines("app_events"))
+    names += Counter(json.loads(line)["event"] for _, line in larger.lines("web_events"))
+    views = names["ViewProduct"] + names["view_item"]
+    carts = names["AddToCart"] + names["add_to_cart"]
+    checkouts = names["BeginCheckout"] + names["begin_checkout"]
+    purchases = names["PayOrder"] + names["purchase"]
+    assert 0.07 < carts / views < 0.14
+    assert 0.02 < purchases / views < 0.045
+    assert views > carts > checkouts > purchases
+    assert set(names) >= {"AppStart", "Search", "RemoveFromCart", "Favorite", "Share", "SignUp"}
+    assert set(names) >= {"page_view", "search", "login"}
+
+
+def test_evenings_and_weekends_are_busier(larger: Company) -> None:
+    starts = [
+        local_time("app_events", line)
+        for _, line in larger.lines("app_events")
+        if '"AppStart"' in line
+    ]
+    hours = Counter(moment.hour for moment in starts)
+    assert sum(hours[hour] for hour in range(20, 24)) > 3 * sum(hours[hour] for hour in range(2, 6))
+    weekend = sum(moment.weekday() >= 5 for moment in starts) / len(starts)
+    # Two days of seven would be 0.286; planned purchases do not care for the weekend.
+    assert 0.30 < weekend < 0.38
+
+
+def test_churn_can_be_predicted_but_not_perfectly(larger: Company) -> None:
+    settings = SimulatorSettings()
+    cut = settings.last_day - timedelta(days=60)
+    days: dict[int, set[date]] = {}
+    truth = known(larger)
+    for at, identifiers in observed(larger):
+        for identifier in identifiers:
+            days.setdefault(truth[identifier]["person_id"], set()).add(at.date())
+    gone, risk = [], []
+    for seen in days.values():
+        before = {day for day in seen if day <= cut}
+        if not before:
+            continue
+        # The longer the silence, the higher the risk: what the simplest model knows.
+        risk.append((cut - max(before)).days)
+        gone.append(not any(day > cut for day in seen))
+    assert 0.15 < sum(gone) / len(gone) < 0.6
+    assert 0.82 < roc_auc_score(gone, risk) < 0.97
+
+
+@pytest.mark.parametrize("days", [(-1, 5), (5, 4)])
+def test_a_wrong_range_is_refused(
+    spark: SparkSession, tmp_path: Path, days: tuple[int, int]
+) -> None:
+    with pytest.raises(UsageError, match="must be in order"):
+        run(spark, tmp_path, days=days)
+    assert list(tmp_path.iterdir()) == []

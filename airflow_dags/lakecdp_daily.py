@@ -6,22 +6,22 @@ Tasks take turns: the lake has one writer at a time.
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from submit import submit  # noqa: E402
+from submit import submit
 
-from lakecdp.pipeline import DAILY  # noqa: E402
+from lakecdp.pipeline import DAILY
 
 with DAG(
     dag_id="lakecdp_daily",
     description="Landed files to tags, segments, scores and the report",
     schedule="0 1 * * *",
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     max_active_tasks=1,

@@ -55,7 +55,11 @@ def make_job(spark: SparkSession, tmp_path: Path) -> Callable[..., Job]:
     ) -> Job:
         rules = Conf(conf)
         settings = load_settings(
-            rules, "demo", lake=str(lake or tmp_path / "lake"), landing=str(tmp_path / "landing"), **overrides
+            rules,
+            "demo",
+            lake=str(lake or tmp_path / "lake"),
+            landing=str(tmp_path / "landing"),
+            **overrides,
         )
         return Job(spark, settings, rules, run_date, name=name)
 

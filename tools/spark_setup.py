@@ -189,7 +189,7 @@ def main() -> int:
     target.unlink(missing_ok=True)
     try:
         archive(conf, target)
-    except Exception as e:  # noqa: BLE001
+    except Exception as e:
         print(f"No class-data archive was made, sessions start more slowly: {e}")
     if target.exists():
         conf[OPTIONS] += f" -XX:SharedArchiveFile={quoted(target)} -Xshare:auto {QUIET}"

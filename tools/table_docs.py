@@ -25,7 +25,9 @@ def page(t: TableContract) -> str:
     lines += ["| column | type | grade | required | meaning |", "|---|---|---|---|---|"]
     for c in t.all_columns:
         kind = c.type.replace("|", "\\|")
-        lines.append(f"| {c.name} | {kind} | {c.grade} | {'yes' if c.required else ''} | {c.description} |")
+        lines.append(
+            f"| {c.name} | {kind} | {c.grade} | {'yes' if c.required else ''} | {c.description} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -33,7 +35,9 @@ def pages() -> dict[str, str]:
     """All files of docs/tables by name."""
     tables = [for_source("_source_"), *contracts.all_tables().values()]
     named = {("bronze.source" if t.name == "bronze._source_" else t.name): t for t in tables}
-    found = {f"{n}.md": page(t).replace("bronze._source_", "bronze.<source>") for n, t in named.items()}
+    found = {
+        f"{n}.md": page(t).replace("bronze._source_", "bronze.<source>") for n, t in named.items()
+    }
     index = ["# Tables", "", "Written from the contracts by `tools/table_docs.py`.", ""]
     index += ["| table | grain | written by |", "|---|---|---|"]
     for n, t in sorted(named.items()):

@@ -28,7 +28,9 @@ def step(job: Job, source: Source, meaning: Meaning) -> None:
     """Conform one source in one batch."""
     mapping = source.mapping
     rules = fingerprint(source, meaning)
-    with job.batch(mapping.source, inputs=[mapping.bronze], outputs=outputs(source), rules=rules) as batch:
+    with job.batch(
+        mapping.source, inputs=[mapping.bronze], outputs=outputs(source), rules=rules
+    ) as batch:
         if not batch.nothing_new:
             restate = batch.full and batch.since.mark > 0
             conform(batch, source, meaning, batch.new_rows(mapping.bronze), restate=restate)

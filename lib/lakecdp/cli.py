@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from lakecdp.platform.settings import Conf
     from lakecdp.simulator import SimulatorSettings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 model_app = typer.Typer(no_args_is_help=True, help="Review the models.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Records kept aside.")
 source_app = typer.Typer(no_args_is_help=True, help="Sources and their mappings.")
@@ -36,11 +38,19 @@ console = Console()
 Env = Annotated[str, typer.Option("--env", help="Environment: conf/<env>.yaml.")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder or URI of the lake.")]
 Landing = Annotated[str | None, typer.Option("--landing", help="Folder or URI of source files.")]
-ConfDir = Annotated[Path | None, typer.Option("--conf", help="Folder of YAML laid over the shipped conf/.")]
-RunDate = Annotated[str | None, typer.Option("--run-date", help="Date the run stands for; default today.")]
+ConfDir = Annotated[
+    Path | None, typer.Option("--conf", help="Folder of YAML laid over the shipped conf/.")
+]
+RunDate = Annotated[
+    str | None, typer.Option("--run-date", help="Date the run stands for; default today.")
+]
 SourceName = Annotated[str | None, typer.Option("--source", help="Only this source.")]
-Approver = Annotated[str | None, typer.Option("--approve-as", help="Approve a better model in this person's name.")]
-Format = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How rows are printed.")]
+Approver = Annotated[
+    str | None, typer.Option("--approve-as", help="Approve a better model in this person's name.")
+]
+Format = Annotated[
+    Literal["table", "csv", "json"], typer.Option("--format", help="How rows are printed.")
+]
 
 
 @contextmanager
@@ -84,7 +94,9 @@ def _day(text: str | None, option: str = "--run-date") -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{option} is {text!r}, which is no date; write it as 2026-11-01.") from None
+        raise UsageError(
+            f"{option} is {text!r}, which is no date; write it as 2026-11-01."
+        ) from None
 
 
 @app.command()
@@ -138,7 +150,9 @@ def simulator_settings(conf: Conf) -> SimulatorSettings:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", help="Where the demo company lives.")] = Path("build/demo"),
+    folder: Annotated[Path, typer.Option("--dir", help="Where the demo company lives.")] = Path(
+        "build/demo"
+    ),
 ) -> None:
     """Make a small company, run every stage on it and show the report's path."""
     from lakecdp.pipeline import DAILY
@@ -147,7 +161,12 @@ def demo(
     base = folder.resolve()
     landing, truth = base / "landing", base / "truth"
     with opened(
-        "demo", str(base / "lake"), None, landing=str(landing), run_date=None, approve_as="demo reviewer"
+        "demo",
+        str(base / "lake"),
+        None,
+        landing=str(landing),
+        run_date=None,
+        approve_as="demo reviewer",
     ) as job:
         settings = simulator_settings(job.conf)
         job.run_date = settings.last_day
@@ -156,7 +175,9 @@ def demo(
             with console.status("making the company"):
                 counts = simulate(job.spark, settings, str(landing), str(truth))
             done.write_text("")
-            console.print(f"made a company: {sum(counts.values()):,} records in {landing}", highlight=False)
+            console.print(
+                f"made a company: {sum(counts.values()):,} records in {landing}", highlight=False
+            )
         code = _pipeline(job, DAILY)
     raise typer.Exit(code)
 
@@ -166,7 +187,9 @@ def simulate_command(
     landing: Annotated[str, typer.Option("--landing", help="Folder or URI for the files.")],
     truth: Annotated[str, typer.Option("--truth", help="Folder or URI for what is true of them.")],
     conf: ConfDir = None,
-    first_day: Annotated[str | None, typer.Option("--first-day", help="First day to deliver.")] = None,
+    first_day: Annotated[
+        str | None, typer.Option("--first-day", help="First day to deliver.")
+    ] = None,
     last_day: Annotated[str | None, typer.Option("--last-day", help="Last day to deliver.")] = None,
 ) -> None:
     """Write the files of a simulated company, and the truth about it."""
@@ -190,7 +213,9 @@ def sql(
     lake: LakeUri = None,
     conf: ConfDir = None,
     how: Format = "table",
-    as_of: Annotated[str | None, typer.Option("--as-of", help="The lake as published by this day.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="The lake as published by this day.")
+    ] = None,
 ) -> None:
     """Query the published tables."""
     from lakecdp.query import query, show
@@ -201,7 +226,9 @@ def sql(
 
 
 @app.command()
-def tables(env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None, how: Format = "table") -> None:
+def tables(
+    env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None, how: Format = "table"
+) -> None:
     """List the published tables: version, rows, grain."""
     from lakecdp.query import show
     from lakecdp.query import tables as listed
@@ -240,7 +267,11 @@ def source_list(env: Env = "dev", conf: ConfDir = None) -> None:
     for source in load_sources(rules, load_settings(rules, env)):
         m = source.mapping
         names = ", ".join(m.silver_tables)
-        console.print(f"{m.source:<20}{m.format:<6}{', '.join(m.files)} -> {names}", highlight=False, markup=False)
+        console.print(
+            f"{m.source:<20}{m.format:<6}{', '.join(m.files)} -> {names}",
+            highlight=False,
+            markup=False,
+        )
 
 
 @quarantine_app.command("list")
@@ -288,17 +319,32 @@ def quarantine_replay(
 
 @model_app.command("status")
 def model_status(env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None) -> None:
-    """Show the versions of the churn model and which is in force."""
+    """Show the versions of the churn model: in force, and awaiting review."""
     from lakecdp.models import review
 
     with opened(env, lake, conf, writes=False) as job:
-        for line in review.status_lines(job):
+        for line in review.lines(review.status(job)):
             console.print(line, highlight=False, markup=False)
+
+
+@model_app.command("rollback")
+def model_rollback(
+    env: Env, lake: LakeUri = None, conf: ConfDir = None, run_date: RunDate = None
+) -> None:
+    """Put the version that was in force before the present one back into force."""
+    from lakecdp.models import review
+
+    with opened(env, lake, conf, run_date=run_date) as job:
+        console.print(review.rollback(job).sentence, highlight=False, markup=False)
 
 
 @model_app.command("review")
 def model_review(
-    env: Env, lake: LakeUri = None, conf: ConfDir = None, run_date: RunDate = None, approve_as: Approver = None
+    env: Env,
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    run_date: RunDate = None,
+    approve_as: Approver = None,
 ) -> None:
     """Compare the newest churn model with the one in force; approve it with --approve-as."""
     from lakecdp.pipeline import between
@@ -335,7 +381,7 @@ def main() -> None:
         sys.exit(e.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         _quit("stopped", 1)
-    except Exception as e:  # noqa: BLE001
+    except Exception as e:
         if hasattr(e, "format_message"):
             _quit(e.format_message(), 2)
         logging.getLogger("lakecdp").debug("failed", exc_info=True)

@@ -28,7 +28,9 @@ def explain_lines(job: Job, first: str, second: str) -> Iterator[str]:
     names = {r["node_id"]: f"{r['type']} {r['value']}" for r in rows}
     yield _verdict(told, names[a], names[b])
     for s in told.steps:
-        seen = f"{s.source}, {s.evidence}, first {s.first_seen:%Y-%m-%d}" if s.first_seen else s.source
+        seen = (
+            f"{s.source}, {s.evidence}, first {s.first_seen:%Y-%m-%d}" if s.first_seen else s.source
+        )
         why = f" (kept apart: {s.reason})" if s.reason else ""
         yield f"  {names.get(s.node_a, s.node_a)} - {names.get(s.node_b, s.node_b)}: {seen}{why}"
 

@@ -21,7 +21,9 @@ from lakecdp.platform.job import Job
 from lakecdp.platform.ledger import TABLE as LEDGER
 
 _NAME = re.compile(r"\b(bronze|silver|identity|gold|operations)\s*\.\s*`?([a-z][a-z0-9_]*)`?", re.I)
-_READS = re.compile(r"^\s*(--[^\n]*\n\s*)*(select|with|describe|desc|show|explain|values|from)\b", re.I)
+_READS = re.compile(
+    r"^\s*(--[^\n]*\n\s*)*(select|with|describe|desc|show|explain|values|from)\b", re.I
+)
 
 
 def versions_at(job: Job, as_of: date | None) -> dict[str, int]:
@@ -113,4 +115,6 @@ def tables(job: Job) -> DataFrame:
     for name, version in sorted(job.ledger.published.items()):
         rows = job.lake.read(name, version).count()
         found.append((name, version, rows, contracts.table(name).grain))
-    return job.spark.createDataFrame(found, "table string, version bigint, rows bigint, grain string")
+    return job.spark.createDataFrame(
+        found, "table string, version bigint, rows bigint, grain string"
+    )

@@ -81,11 +81,11 @@ def _run_one(job: Job, spec: JobSpec) -> str | None:
     try:
         load_job(spec)(job)
     except LakecdpError as e:
-        if e.exit_code == 2:  # noqa: PLR2004
+        if e.exit_code == 2:
             job.ledger.flush()
             raise
         return f"{spec.name} failed: {e}"
-    except Exception as e:  # noqa: BLE001
+    except Exception as e:
         logging.getLogger("lakecdp").debug("%s failed", spec.name, exc_info=True)
         return f"{spec.name} failed: {java_message(e)}"
     return None

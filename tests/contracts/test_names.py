@@ -51,7 +51,7 @@ def test_code_and_conf_name_tables_that_exist() -> None:
 
 
 def test_table_reference_is_up_to_date() -> None:
-    done = subprocess.run([sys.executable, ROOT / "tools/table_docs.py", "--check"])
+    done = subprocess.run([sys.executable, ROOT / "tools/table_docs.py", "--check"], check=False)
     assert done.returncode == 0, "run python tools/table_docs.py"
 
 

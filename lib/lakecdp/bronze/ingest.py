@@ -19,7 +19,18 @@ from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import FileEntry, java_message, list_files, read_head
 
 LANDED, REFUSED = "landed", "refused"
-_HARMED = ("EOF", "Unexpected end", "ZLIB", "zlib", "incorrect", "not in GZIP", "invalid", "corrupt", "BZ", "magic")
+_HARMED = (
+    "EOF",
+    "Unexpected end",
+    "ZLIB",
+    "zlib",
+    "incorrect",
+    "not in GZIP",
+    "invalid",
+    "corrupt",
+    "BZ",
+    "magic",
+)
 
 
 @dataclass
@@ -42,7 +53,9 @@ class Landing:
     notes: list[str] = field(default_factory=list)
 
 
-def new_files(spark: SparkSession, landing: str, mapping: SourceMapping, known: DataFrame) -> list[FileEntry]:
+def new_files(
+    spark: SparkSession, landing: str, mapping: SourceMapping, known: DataFrame
+) -> list[FileEntry]:
     """Files of a source that have not landed in their present form.
 
     Args:
@@ -134,7 +147,9 @@ def _drift(source: Source, states: Sequence[FileState]) -> list[str]:
     return [f"new column {n} (kept in raw), first in {path}" for n, path in sorted(more.items())]
 
 
-def _parse(spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState]) -> list[DataFrame]:
+def _parse(
+    spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState]
+) -> list[DataFrame]:
     groups: dict[tuple[str, ...], list[FileState]] = defaultdict(list)
     for state in states:
         groups[tuple(state.header or ())].append(state)
@@ -142,14 +157,14 @@ def _parse(spark: SparkSession, mapping: SourceMapping, states: Sequence[FileSta
     for names, members in groups.items():
         try:
             frames.append(_frame(spark, mapping, members, names))
-        except _Unreadable:
+        except _UnreadableError:
             sound = _sound(spark, mapping, members)
             if sound:
                 frames.append(_frame(spark, mapping, sound, names))
     return frames
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """Some file of a group breaks off while it is read."""
 
 
@@ -165,7 +180,7 @@ def _frame(
     try:
         counted = records.line_counts(found).collect()
     except Exception as e:
-        raise _Unreadable from e
+        raise _UnreadableError from e
     if records.whole_file(mapping):
         return records.read_whole(spark, [s.entry for s in states], mapping, names)
     schema = "uri string, block bigint, first bigint, count bigint, before bigint"
@@ -217,8 +232,18 @@ def land(batch: Batch, source: Source, landing: Landing) -> None:
     _count_files(batch, mapping, landing, refused > 0)
     batch.append("bronze.landed_file", _file_rows(batch, mapping, landing))
     whole = sum(1 for s in landing.states.values() if s.reason is not None)
-    batch.balance(mapping.bronze, rows_in=written + refused + whole, rows_out=written, quarantined=refused + whole)
-    batch.count(rows_in=written + refused + whole, rows_out=written, rows_duplicate=0, rows_quarantined=refused + whole)
+    batch.balance(
+        mapping.bronze,
+        rows_in=written + refused + whole,
+        rows_out=written,
+        quarantined=refused + whole,
+    )
+    batch.count(
+        rows_in=written + refused + whole,
+        rows_out=written,
+        rows_duplicate=0,
+        rows_quarantined=refused + whole,
+    )
     batch.summary.message = "; ".join(landing.notes) or None
 
 
@@ -243,7 +268,9 @@ def _bare(uri: str) -> str:
     return f"{scheme}:/{rest.lstrip('/')}"
 
 
-def _refused(batch: Batch, mapping: SourceMapping, landing: Landing, some: bool) -> DataFrame | None:
+def _refused(
+    batch: Batch, mapping: SourceMapping, landing: Landing, some: bool
+) -> DataFrame | None:
     parts = []
     if some and landing.frame is not None:
         parts.append(
@@ -254,7 +281,9 @@ def _refused(batch: Batch, mapping: SourceMapping, landing: Landing, some: bool)
     whole = [(s.entry.path, 0, s.reason, None) for s in landing.states.values() if s.reason]
     if whole:
         spark = batch.spark
-        parts.append(spark.createDataFrame(whole, "file string, line bigint, reason string, raw binary"))
+        parts.append(
+            spark.createDataFrame(whole, "file string, line bigint, reason string, raw binary")
+        )
     if not parts:
         return None
     return reduce(DataFrame.unionByName, parts).select(

@@ -43,9 +43,13 @@ class FileFormat(_Strict):
     quote: str = Field('"', max_length=1, description="Around fields that hold a delimiter")
     escape: str = Field('"', max_length=1, description="Before a quote inside a quoted field")
     header: bool = Field(True, description="Whether the first line names the columns")
-    multiline: bool = Field(False, description="Quoted fields may hold line breaks (one task a file)")
+    multiline: bool = Field(
+        False, description="Quoted fields may hold line breaks (one task a file)"
+    )
     encoding: str = Field("utf-8", description="utf-8, gb18030, latin-1, windows-1252, utf-16 ...")
-    null_value: str = Field("", description="How a missing value is written, besides an empty field")
+    null_value: str = Field(
+        "", description="How a missing value is written, besides an empty field"
+    )
     max_record_bytes: int = Field(1 << 20, ge=1024, description="Longer records are kept aside")
 
     @field_validator("encoding")
@@ -62,9 +66,13 @@ class RawColumn(_Strict):
     """One column (or JSON path) of the record and its type."""
 
     type: str = "string"
-    path: str | None = Field(None, description="JSON path such as $.properties.price; default: the name")
+    path: str | None = Field(
+        None, description="JSON path such as $.properties.price; default: the name"
+    )
     format: str | None = Field(None, description="Date pattern such as dd/MM/yyyy HH:mm")
-    unit: Literal["s", "ms", "us"] | None = Field(None, description="Timestamp given as epoch number")
+    unit: Literal["s", "ms", "us"] | None = Field(
+        None, description="Timestamp given as epoch number"
+    )
     required: bool = Field(False, description="A record without it is refused")
 
     @field_validator("type")
@@ -73,7 +81,9 @@ class RawColumn(_Strict):
         plain = value.strip().lower()
         known = plain in SIMPLE or re.fullmatch(r"decimal\(\d+, ?\d+\)", plain)
         if not known and not re.fullmatch(r"(array|map|struct)<.+>", plain):
-            raise ValueError(f"{value!r} is no type: take {', '.join(SIMPLE)}, decimal(p,s) or array<...>")
+            raise ValueError(
+                f"{value!r} is no type: take {', '.join(SIMPLE)}, decimal(p,s) or array<...>"
+            )
         return value.strip()
 
     @model_validator(mode="after")
@@ -89,16 +99,25 @@ class Target(_Strict):
     table: Literal["event", "order_header", "order_line", "payment", "product", "attribute"]
     where: str | None = Field(None, description="Which records; default: all")
     explode: str | None = Field(None, description="An array; one row for each `item` of it")
-    columns: dict[str, str] = Field(default_factory=dict, description="Column of the table: expression")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Column of the table: expression"
+    )
     attributes: dict[str, str] = Field(default_factory=dict, description="Attribute: expression")
-    identifiers: dict[str, str] | None = Field(None, description="Type: expression; default: the source's")
-    version: str | None = Field(None, description="Time of change: of two records with one key the later wins")
+    identifiers: dict[str, str] | None = Field(
+        None, description="Type: expression; default: the source's"
+    )
+    version: str | None = Field(
+        None, description="Time of change: of two records with one key the later wins"
+    )
 
     @field_validator("columns", "attributes", "identifiers", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v for k, v in value.items()}
+            return {
+                k: str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v
+                for k, v in value.items()
+            }
         return value
 
     @model_validator(mode="after")
@@ -113,18 +132,27 @@ class Target(_Strict):
             raise ValueError("`attributes` goes with the target `attribute` only")
         for name in self.columns:
             if name not in usable:
-                raise ValueError(f"silver.{self.table} has no column `{name}`; it takes {', '.join(usable)}")
+                raise ValueError(
+                    f"silver.{self.table} has no column `{name}`; it takes {', '.join(usable)}"
+                )
         return self
 
 
 class SourceMapping(_Strict):
     """One source of records; see docs/how-to/add-a-source.md."""
 
-    source: str = Field(pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Name; also of its bronze table")
+    source: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,47}$", description="Name; also of its bronze table"
+    )
     description: str = ""
     owner: str = ""
     lawful_basis: Literal[
-        "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
+        "consent",
+        "contract",
+        "legal_obligation",
+        "vital_interests",
+        "public_task",
+        "legitimate_interests",
     ] = Field("contract", description="Why the data may be processed (GDPR article 6)")
     channel: str = Field("other", pattern=r"^[a-z_]+$")
     files: list[str] = Field(min_length=1, description="Patterns below the landing folder")
@@ -134,7 +162,9 @@ class SourceMapping(_Strict):
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="Default: the lake's")
     columns: dict[str, RawColumn] = Field(min_length=1)
     personal: list[str] = Field(default_factory=list, description="Columns that concern a person")
-    sensitive: list[str] = Field(default_factory=list, description="Columns that need most protection")
+    sensitive: list[str] = Field(
+        default_factory=list, description="Columns that need most protection"
+    )
     let: dict[str, str] = Field(default_factory=dict, description="Named expressions, usable below")
     identifiers: dict[str, str] = Field(default_factory=dict, description="Type: expression")
     targets: list[Target] = Field(min_length=1)
@@ -146,7 +176,9 @@ class SourceMapping(_Strict):
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {str(k): {"type": v} if isinstance(v, str) else v or {} for k, v in value.items()}
+            return {
+                str(k): {"type": v} if isinstance(v, str) else v or {} for k, v in value.items()
+            }
         return value
 
     @field_validator("files", mode="before")
@@ -166,7 +198,9 @@ class SourceMapping(_Strict):
     def _names(self) -> SourceMapping:
         for name in (*self.personal, *self.sensitive):
             if name not in self.columns:
-                raise ValueError(f"`{name}` is graded but is no column; the columns are {', '.join(self.columns)}")
+                raise ValueError(
+                    f"`{name}` is graded but is no column; the columns are {', '.join(self.columns)}"
+                )
         twice = [n for n in self.let if n.lower() in {c.lower() for c in self.columns}]
         if twice:
             raise ValueError(f"`let` gives the name of a column again: {', '.join(twice)}")
@@ -184,7 +218,9 @@ class SourceMapping(_Strict):
 
     def fingerprint(self, *further: str) -> str:
         """Changes when the meaning of the records changes; not with files or descriptions."""
-        body = self.model_dump(exclude={"description", "owner", "files", "lawful_basis"}, mode="json")
+        body = self.model_dump(
+            exclude={"description", "owner", "files", "lawful_basis"}, mode="json"
+        )
         text = json.dumps([body, *further], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -226,10 +262,14 @@ def load_sources(conf: Conf, settings: Settings, only: str | None = None) -> lis
         source = load_source(path)
         name = source.mapping.source
         if name in found:
-            raise source.error(f"the source `{name}` is already defined in {found[name].document.path}", "source")
+            raise source.error(
+                f"the source `{name}` is already defined in {found[name].document.path}", "source"
+            )
         found[name] = source
-    for name in ([only] if only else wanted or []):
+    for name in [only] if only else wanted or []:
         if name not in found:
-            raise UsageError(f"No source `{name}`; there are: {', '.join(sorted(found)) or 'none'}.")
+            raise UsageError(
+                f"No source `{name}`; there are: {', '.join(sorted(found)) or 'none'}."
+            )
     chosen: Mapping[str, Source] = found if only is None else {only: found[only]}
     return [chosen[n] for n in sorted(chosen)]

@@ -36,7 +36,13 @@ def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
     first = text.splitlines()[0]
     if "\x00" in first or "\ufffd" in first:
         raise ValueError("the header is not readable text")
-    names = next(csv.reader(io.StringIO(first), delimiter=mapping.file.delimiter, quotechar=mapping.file.quote or None))
+    names = next(
+        csv.reader(
+            io.StringIO(first),
+            delimiter=mapping.file.delimiter,
+            quotechar=mapping.file.quote or None,
+        )
+    )
     return [n.strip() for n in names]
 
 
@@ -47,14 +53,11 @@ def lines(spark: SparkSession, files: Sequence[FileEntry]) -> DataFrame:
         One row per line: value STRING (undecoded bytes), uri STRING, block BIGINT (byte at which the
         part of the file begins that one task reads), position BIGINT (increasing within a block).
     """
-    return (
-        spark.read.text([_escape(f.uri) for f in files])
-        .select(
-            "value",
-            F.col("_metadata.file_path").alias("uri"),
-            F.col("_metadata.file_block_start").alias("block"),
-            F.monotonically_increasing_id().alias("position"),
-        )
+    return spark.read.text([_escape(f.uri) for f in files]).select(
+        "value",
+        F.col("_metadata.file_path").alias("uri"),
+        F.col("_metadata.file_block_start").alias("block"),
+        F.monotonically_increasing_id().alias("position"),
     )
 
 
@@ -113,11 +116,15 @@ def parse_csv(rows: DataFrame, mapping: SourceMapping, names: Sequence[str]) -> 
     rows = rows.where(F.trim("value") != "")
     if mapping.file.header:
         rows = rows.where("line > 1")
-    fields = F.expr("named_struct(" + ", ".join(f"'{_sql(n)}', p.`{n.replace('`', '``')}`" for n in names) + ")")
+    fields = F.expr(
+        "named_struct(" + ", ".join(f"'{_sql(n)}', p.`{n.replace('`', '``')}`" for n in names) + ")"
+    )
     return (
         rows.withColumn("text", text)
         .withColumn("unreadable", _unreadable(mapping))
-        .withColumn("p", F.from_csv(F.when(F.col("unreadable").isNull(), F.col("text")), schema, options))
+        .withColumn(
+            "p", F.from_csv(F.when(F.col("unreadable").isNull(), F.col("text")), schema, options)
+        )
         .withColumn(
             "reason",
             F.coalesce(
@@ -180,13 +187,17 @@ def _unreadable(mapping: SourceMapping) -> Column:
     plain = encoding == "utf-8"
     wrong = ~F.is_valid_utf8("value") if plain else F.col("text").contains("\ufffd")
     return (
-        F.when(F.octet_length("value") > longest, F.lit(f"the record is longer than {longest:,} bytes"))
+        F.when(
+            F.octet_length("value") > longest, F.lit(f"the record is longer than {longest:,} bytes")
+        )
         .when(F.col("value").contains(F.expr("char(0)")), F.lit("the record holds a NUL byte"))
         .when(wrong, F.lit(f"the record is not valid {encoding}"))
     )
 
 
-def read_whole(spark: SparkSession, files: Sequence[FileEntry], mapping: SourceMapping, names: Sequence[str]) -> DataFrame:
+def read_whole(
+    spark: SparkSession, files: Sequence[FileEntry], mapping: SourceMapping, names: Sequence[str]
+) -> DataFrame:
     """Records that may span lines; `line` counts records from 1. Columns as in `parse_csv`."""
     paths = [_escape(f.uri) for f in files]
     if mapping.format == "json":
@@ -206,31 +217,52 @@ def read_whole(spark: SparkSession, files: Sequence[FileEntry], mapping: SourceM
         .option("nullValue", mapping.file.null_value)
         .option("maxCharsPerColumn", -1)
         .csv(paths)
-        .select("*", F.col("_metadata.file_path").alias("uri"), F.monotonically_increasing_id().alias("position"))
+        .select(
+            "*",
+            F.col("_metadata.file_path").alias("uri"),
+            F.monotonically_increasing_id().alias("position"),
+        )
     )
     first = frame.groupBy("uri").agg(F.min("position").alias("first"))
-    fields = F.expr("named_struct(" + ", ".join(f"'{_sql(n)}', `{n.replace('`', '``')}`" for n in names) + ")")
-    everything = F.concat_ws(mapping.file.delimiter, *[F.col(f"`{n.replace('`', '``')}`") for n in names])
+    fields = F.expr(
+        "named_struct(" + ", ".join(f"'{_sql(n)}', `{n.replace('`', '``')}`" for n in names) + ")"
+    )
+    everything = F.concat_ws(
+        mapping.file.delimiter, *[F.col(f"`{n.replace('`', '``')}`") for n in names]
+    )
     length = F.octet_length(F.coalesce(F.col("_corrupt"), everything))
     reason = (
-        F.when(length > mapping.file.max_record_bytes, F.lit(f"the record is longer than {mapping.file.max_record_bytes:,} bytes"))
-        .when(F.col("_corrupt").isNotNull(), F.lit(f"the record does not have the {len(names)} fields of the header"))
+        F.when(
+            length > mapping.file.max_record_bytes,
+            F.lit(f"the record is longer than {mapping.file.max_record_bytes:,} bytes"),
+        )
+        .when(
+            F.col("_corrupt").isNotNull(),
+            F.lit(f"the record does not have the {len(names)} fields of the header"),
+        )
         .when(everything.contains(F.expr("char(0)")), F.lit("the record holds a NUL byte"))
-        .when(everything.contains("\ufffd"), F.lit(f"the record is not valid {mapping.file.encoding}"))
+        .when(
+            everything.contains("\ufffd"), F.lit(f"the record is not valid {mapping.file.encoding}")
+        )
     )
     start = 2 if mapping.file.header else 1
-    return frame.join(F.broadcast(first), "uri").withColumn("reason", reason).select(
-        F.when(F.col("reason").isNull(), F.to_variant_object(fields)).alias("raw"),
-        "uri",
-        (F.col("position") - F.col("first") + start).alias("line"),
-        "reason",
-        F.encode(F.coalesce("_corrupt", everything), "utf-8").alias("bytes"),
+    return (
+        frame.join(F.broadcast(first), "uri")
+        .withColumn("reason", reason)
+        .select(
+            F.when(F.col("reason").isNull(), F.to_variant_object(fields)).alias("raw"),
+            "uri",
+            (F.col("position") - F.col("first") + start).alias("line"),
+            "reason",
+            F.encode(F.coalesce("_corrupt", everything), "utf-8").alias("bytes"),
+        )
     )
 
 
 def _whole_json(spark: SparkSession, paths: list[str], mapping: SourceMapping) -> DataFrame:
     files = (
-        spark.read.option("wholetext", True).text(paths)
+        spark.read.option("wholetext", True)
+        .text(paths)
         .select("value", F.col("_metadata.file_path").alias("uri"))
         .withColumn("text", decoded(F.col("value"), mapping))
         .withColumn("document", F.try_parse_json("text"))
@@ -242,7 +274,9 @@ def _whole_json(spark: SparkSession, paths: list[str], mapping: SourceMapping) -
             F.when(F.col("document").isNotNull(), F.array("document")),
         ),
     )
-    return items.selectExpr("uri", "value", "document", "posexplode_outer(items) as (place, raw)").select(
+    return items.selectExpr(
+        "uri", "value", "document", "posexplode_outer(items) as (place, raw)"
+    ).select(
         "raw",
         "uri",
         F.coalesce(F.col("place") + 1, F.lit(0)).cast("bigint").alias("line"),

@@ -23,7 +23,9 @@ def replay(job: Job, source: Source) -> None:
     """
     mapping = source.mapping
     refused = job.read(QUARANTINE).where(
-        (F.col("source") == mapping.source) & (F.col("status") == "open") & (F.col("target") == "bronze")
+        (F.col("source") == mapping.source)
+        & (F.col("status") == "open")
+        & (F.col("target") == "bronze")
     )
     if refused.isEmpty():
         return
@@ -48,7 +50,9 @@ def _replay(batch: Batch, source: Source, refused: DataFrame) -> None:
     )
     retried = batch.delete_keys(
         FILES,
-        batch.read(FILES).where((F.col("source") == mapping.source) & (F.col("state") == "refused")),
+        batch.read(FILES).where(
+            (F.col("source") == mapping.source) & (F.col("state") == "refused")
+        ),
         ["source", "file", "bytes", "modified_at"],
     )
     still = total - landed - whole.count()
@@ -62,7 +66,9 @@ def _replay(batch: Batch, source: Source, refused: DataFrame) -> None:
 
 def _parsed(batch: Batch, source: Source, single: DataFrame) -> DataFrame:
     mapping = source.mapping
-    rows = single.select(F.col("raw").cast("string").alias("value"), F.col("file").alias("uri"), "line")
+    rows = single.select(
+        F.col("raw").cast("string").alias("value"), F.col("file").alias("uri"), "line"
+    )
     if mapping.format == "json":
         found = records.parse_json(rows, mapping)
     else:

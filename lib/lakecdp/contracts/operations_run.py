@@ -33,7 +33,8 @@ CONTRACT = TableContract(
         column("rows_quarantined", "BIGINT", "Rows refused"),
         column(
             "balance",
-            "ARRAY<STRUCT<target: STRING, rows_in: BIGINT, rows_out: BIGINT, rows_duplicate: BIGINT, rows_quarantined: BIGINT>>",
+            "ARRAY<STRUCT<target: STRING, rows_in: BIGINT, rows_out: BIGINT, "
+            "rows_duplicate: BIGINT, rows_quarantined: BIGINT>>",
             "The same by target table",
         ),
         column(

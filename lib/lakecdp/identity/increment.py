@@ -173,7 +173,8 @@ def _pandas(frame: DataFrame, key: list[str], facts: list[str]) -> pd.DataFrame:
             columns.append(F.coalesce(F.unix_micros(name), unknown).alias(_TIMES[name]))
         else:
             columns.append(name)
-    return frame.select(*columns).toArrow().to_pandas()
+    found: pd.DataFrame = frame.select(*columns).toArrow().to_pandas()
+    return found
 
 
 def _spark(

@@ -76,7 +76,7 @@ class Shelf:
             uri = f"{self.folder}/{name}"
             try:
                 _write(self.spark, uri, text.encode())
-            except Exception as e:  # noqa: BLE001 - each file system has errors of its own
+            except Exception as e:
                 raise LakecdpError(
                     f"The report cannot be written to {uri}: {java_message(e)}"
                 ) from None

@@ -143,7 +143,7 @@ class Registry:
             yield self._client
         except LakecdpError:
             raise
-        except Exception as e:  # noqa: BLE001 - whatever a store or server may raise
+        except Exception as e:
             first = (str(e).splitlines() or [type(e).__name__])[0]
             raise LakecdpError(f"MLflow at {_shown(self.uri)} refuses: {first[:300]}") from None
 

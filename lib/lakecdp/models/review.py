@@ -144,6 +144,24 @@ def status(job: Job) -> dict[str, Any]:
     }
 
 
+def lines(found: dict[str, Any]) -> list[str]:
+    """What `status` found, one line per version and one for where the registry is."""
+    said = [f"{found['model']}: registered as {found['registered_as']} at {found['tracking_uri']}"]
+    for role, nobody in (("champion", "none is in force"), ("challenger", "none awaits review")):
+        version = found[role]
+        if version is None:
+            said.append(f"{role:<11}{nobody}")
+            continue
+        m, by = version["metrics"], version["tags"].get("approved_by")
+        said.append(
+            f"{role:<11}version {version['version']}, trained up to "
+            f"{version['params'].get('test_cutoff')}, test AUC {m['test_auc']:.3f}, "
+            f"best trivial rule {m['best_baseline_auc']:.3f}"
+            + (f", approved by {by} on {version['tags'].get('approved_on')}" if by else "")
+        )
+    return said
+
+
 def _plain(version: Version | None) -> dict[str, Any] | None:
     if version is None:
         return None

@@ -24,7 +24,7 @@ from lakecdp.platform.ledger import Balance, Consumed, Entry, Ledger
 log = logging.getLogger("lakecdp")
 
 
-class LostRows(AssertionError):
+class LostRowsError(AssertionError):
     """Rows in are not rows out + duplicates + quarantined: a defect of the job."""
 
 
@@ -127,7 +127,10 @@ class Batch:
             self._note_version(name)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if error is not None:
             self._fail(error)
@@ -159,12 +162,12 @@ class Batch:
         """Hold what was written, and not yet published, to the accounts and the expectations.
 
         Raises:
-            LostRows: rows do not balance.
+            LostRowsError: rows do not balance.
             GateError: an expectation marked `fail` does not hold.
         """
         lost = [b for b in self._work.balances if not b.holds]
         if lost:
-            raise LostRows(f"{self._step.job}: rows do not balance: {lost}")
+            raise LostRowsError(f"{self._step.job}: rows do not balance: {lost}")
         for name in self._work.versions:
             quality.gate(self, name, self.written(name))
 
@@ -298,7 +301,9 @@ class Batch:
         self._note_version(name)
         return counts.deleted
 
-    def _shape(self, contract: TableContract, frame: DataFrame, *, extra: bool = False) -> DataFrame:
+    def _shape(
+        self, contract: TableContract, frame: DataFrame, *, extra: bool = False
+    ) -> DataFrame:
         columns = [F.col(c.name).cast(c.type).alias(c.name) for c in contract.columns]
         if extra:
             known = {*contract.column_names, "_batch"}

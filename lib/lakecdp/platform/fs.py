@@ -70,7 +70,9 @@ def list_files(spark: SparkSession, folder: str, patterns: tuple[str, ...]) -> l
                 changed = datetime.fromtimestamp(status.getModificationTime() / 1000, UTC)
                 found.append(FileEntry(uri, path, status.getLen(), changed))
     except Exception as e:
-        raise LakecdpError(f"The landing folder {folder} cannot be listed: {java_message(e)}") from None
+        raise LakecdpError(
+            f"The landing folder {folder} cannot be listed: {java_message(e)}"
+        ) from None
     return sorted(found, key=lambda f: f.path)
 
 
@@ -89,9 +91,11 @@ def read_head(spark: SparkSession, uri: str, limit: int = 1 << 20) -> bytes:
         stream = fs.open(path)
         if codec is not None:
             stream = codec.createInputStream(stream)
-        return bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(
-            jvm.org.apache.commons.io.input.BoundedInputStream(stream, limit)
-        ))
+        return bytes(
+            jvm.org.apache.commons.io.IOUtils.toByteArray(
+                jvm.org.apache.commons.io.input.BoundedInputStream(stream, limit)
+            )
+        )
     except Exception as e:
         raise LakecdpError(f"{uri} cannot be read: {java_message(e)}") from None
     finally:

@@ -54,7 +54,9 @@ class Job:
         ledger: Ledger | None = None,
     ):
         if settings.lake is None:
-            raise UsageError("No lake: give --lake, or set `lake` in the settings of the environment.")
+            raise UsageError(
+                "No lake: give --lake, or set `lake` in the settings of the environment."
+            )
         self.spark = spark
         self.settings = settings
         self.conf = conf
@@ -110,7 +112,11 @@ class Job:
         with batch:
             yield batch
         self.log.info(
-            "%s %s %s", self.name, unit, batch.summary.outcome, extra={"fields": vars(batch.summary)}
+            "%s %s %s",
+            self.name,
+            unit,
+            batch.summary.outcome,
+            extra={"fields": vars(batch.summary)},
         )
 
     def read(self, name: str) -> DataFrame:
@@ -128,13 +134,17 @@ def arguments(doc: str | None, prog: str | None = None) -> argparse.ArgumentPars
         prog=prog, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env", required=True, help="environment: conf/<env>.yaml")
-    parser.add_argument("--run-date", "--as-of", type=day, help="date the run stands for; default today")
+    parser.add_argument(
+        "--run-date", "--as-of", type=day, help="date the run stands for; default today"
+    )
     parser.add_argument("--lake", help="folder or URI of the lake")
     parser.add_argument("--landing", help="folder or URI where source files arrive")
     parser.add_argument("--conf", help="folder of YAML laid over the shipped conf/")
     parser.add_argument("--source", help="only this source")
     parser.add_argument("--approve-as", help="approve a better model in the name of this person")
-    parser.add_argument("--warnings-pass", action="store_true", help="exit 0, not 3, when a gate warned")
+    parser.add_argument(
+        "--warnings-pass", action="store_true", help="exit 0, not 3, when a gate warned"
+    )
     parser.add_argument("--run-id", help="name of the run in the ledger")
     return parser
 

@@ -54,11 +54,11 @@ def add_missing_jars() -> None:
     from pyspark import SparkContext
 
     found = sorted((Path(sys.prefix) / "share" / "lakecdp" / "jars").glob("*.jar"))
-    SparkContext._ensure_initialized()  # type: ignore[attr-defined]  # noqa: SLF001
-    gateway: Any = SparkContext._jvm  # noqa: SLF001
+    SparkContext._ensure_initialized()
+    gateway: Any = SparkContext._jvm
     loader = gateway.java.lang.Thread.currentThread().getContextClassLoader()
     try:
         loader.loadClass("io.delta.sql.DeltaSparkSessionExtension")
-    except Exception:  # noqa: BLE001
+    except Exception:
         for jar in found:
             loader.addURL(gateway.java.io.File(str(jar)).toURI().toURL())

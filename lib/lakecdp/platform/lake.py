@@ -52,13 +52,20 @@ class Lake:
         """Current version of a table, or None when it does not exist."""
         jvm: Any = self.spark._jvm
         empty = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+            self.spark._jsparkSession, self.path(name)
+        )
         found = int(log.update(False, empty, empty).version())
         return found if found >= 0 else None
 
     def last_metadata(self, name: str) -> dict[str, Any]:
         """What the last commit of a table says of itself; empty when it says nothing."""
-        row = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("userMetadata").first()
+        row = (
+            DeltaTable.forPath(self.spark, self.path(name))
+            .history(1)
+            .select("userMetadata")
+            .first()
+        )
         text = row["userMetadata"] if row is not None else None
         found: dict[str, Any] = json.loads(text) if text else {}
         return found
@@ -136,7 +143,10 @@ class Lake:
     ) -> MergeCounts:
         """Upsert by the contract's key; `s` is the frame and `t` the table in conditions."""
         keys = list(on or contract.key)
-        matches = [f"t.`{k}` <=> s.`{k}`" if k not in _required(contract) else f"t.`{k}` = s.`{k}`" for k in keys]
+        matches = [
+            f"t.`{k}` <=> s.`{k}`" if k not in _required(contract) else f"t.`{k}` = s.`{k}`"
+            for k in keys
+        ]
         if contract.prune_by in keys:
             matches.append(self._days(frame, str(contract.prune_by), "t."))
         clauses = []
@@ -149,13 +159,12 @@ class Lake:
             kept = f" AND NOT ({delete_when})" if delete_when else ""
             clauses.append(f"WHEN NOT MATCHED{kept} THEN INSERT *")
         evolution = "WITH SCHEMA EVOLUTION " if evolve else ""
-        counts = self._sql(
+        return self._sql(
             f"MERGE {evolution}INTO delta.`{self.path(contract.name)}` t USING {{frame}} s "
             f"ON {' AND '.join(m for m in matches if m)} {' '.join(clauses)}",
             frame,
             meta,
         )
-        return counts
 
     def delete(
         self, contract: TableContract, keys: DataFrame, meta: Mapping[str, Any], on: Sequence[str]
@@ -180,7 +189,9 @@ class Lake:
             self.spark.catalog.dropTempView(view)
         if row is None:
             return MergeCounts()
-        return MergeCounts(row["num_inserted_rows"], row["num_updated_rows"], row["num_deleted_rows"])
+        return MergeCounts(
+            row["num_inserted_rows"], row["num_updated_rows"], row["num_deleted_rows"]
+        )
 
     def any_key(self, contract: TableContract, frame: DataFrame) -> bool:
         """Whether some row of the table has a key that stands in `frame`."""

@@ -15,7 +15,6 @@ from typing import Any
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from lakecdp import contracts
 from lakecdp.platform.lake import Lake
@@ -160,7 +159,7 @@ class Ledger:
 
     def _write(self, entries: list[Entry]) -> None:
         self._lake.ensure(self._contract)
-        schema = StructType.fromDDL(", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns))
+        schema = ", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns)
         rows = [self._row(e) for e in entries]
         frame = self._spark.createDataFrame(rows, schema).coalesce(1)
         self._lake.append(self._contract, frame, {"run_seq": entries[-1].run_seq})
@@ -168,7 +167,8 @@ class Ledger:
     def _row(self, e: Entry) -> tuple[Any, ...]:
         seconds = Decimal(str(round((e.finished_at - e.started_at).total_seconds(), 3)))
         balance = [
-            (b.target, b.rows_in, b.rows_out, b.rows_duplicate, b.rows_quarantined) for b in e.balance
+            (b.target, b.rows_in, b.rows_out, b.rows_duplicate, b.rows_quarantined)
+            for b in e.balance
         ]
         return (
             e.run_seq, e.run_id, e.job, e.unit, e.run_date, e.started_at, e.finished_at, seconds,

@@ -28,7 +28,9 @@ class SparkSettings(_Strict):
 class HashSettings(_Strict):
     """The secret that identifiers are hashed with."""
 
-    key_env: str = Field("LAKECDP_HASH_KEY", description="Environment variable that holds the secret")
+    key_env: str = Field(
+        "LAKECDP_HASH_KEY", description="Environment variable that holds the secret"
+    )
     key: str | None = Field(None, description="The secret itself; only for demos and tests")
 
 
@@ -43,7 +45,9 @@ class LeaseSettings(_Strict):
     """One writer per lake at a time."""
 
     wait_seconds: int = Field(0, ge=0, description="How long to wait for another run to end")
-    expire_seconds: int = Field(120, ge=10, description="A holder silent for longer is taken for dead")
+    expire_seconds: int = Field(
+        120, ge=10, description="A holder silent for longer is taken for dead"
+    )
 
 
 class Settings(_Strict):
@@ -52,7 +56,9 @@ class Settings(_Strict):
     lake: str | None = Field(None, description="Folder or URI of the lake")
     landing: str | None = Field(None, description="Folder or URI where source files arrive")
     company: str = Field("company", description="Name on reports")
-    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="Currency of the lake (ISO 4217)")
+    currency: str = Field(
+        "EUR", pattern=r"^[A-Z]{3}$", description="Currency of the lake (ISO 4217)"
+    )
     language: str = Field("en", pattern=r"^(en|zh)$", description="Language of reports")
     phone_region: str | None = Field(
         None, pattern=r"^[A-Z]{2}$", description="Country of phone numbers that have no prefix"
@@ -123,7 +129,9 @@ class Conf:
     def environments(self) -> list[str]:
         """Names that `--env` takes."""
         roots = [r for r in (self.shipped, self.overlay) if r is not None]
-        return [n for n in ("demo", "dev", "prod") if any((r / f"{n}.yaml").is_file() for r in roots)]
+        return [
+            n for n in ("demo", "dev", "prod") if any((r / f"{n}.yaml").is_file() for r in roots)
+        ]
 
 
 def load_settings(conf: Conf, env: str, **overrides: Any) -> Settings:

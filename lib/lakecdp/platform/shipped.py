@@ -27,7 +27,9 @@ def root() -> Path:
             return candidate
     archive = next((p for p in package.parents if zipfile.is_zipfile(p)), None)
     if archive is None:
-        raise LakecdpError(f"The shipped conf/ folder is missing beside {package}: reinstall lakecdp.")
+        raise LakecdpError(
+            f"The shipped conf/ folder is missing beside {package}: reinstall lakecdp."
+        )
     target = Path(tempfile.mkdtemp(prefix="lakecdp-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)
     with zipfile.ZipFile(archive) as files:

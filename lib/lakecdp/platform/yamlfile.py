@@ -72,7 +72,9 @@ def loads(text: str, path: Path | str) -> Document:
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark
-        raise ConfigError(f"not valid YAML: {e.problem}", path, mark.line + 1 if mark else None) from None
+        raise ConfigError(
+            f"not valid YAML: {e.problem}", path, mark.line + 1 if mark else None
+        ) from None
     except (yaml.YAMLError, ValueError) as e:
         raise ConfigError(f"not valid YAML: {' '.join(str(e).split())}", path) from None
     return Document(path, data, lines)
@@ -83,7 +85,9 @@ def _walk(node: yaml.Node, loc: tuple[str | int, ...], lines: Lines, path: str) 
         for key, value in node.value:
             here = (*loc, str(key.value))
             if here in lines:
-                raise ConfigError(f"the key `{key.value}` is given twice", path, key.start_mark.line + 1)
+                raise ConfigError(
+                    f"the key `{key.value}` is given twice", path, key.start_mark.line + 1
+                )
             lines[here] = key.start_mark.line + 1
             _walk(value, here, lines, path)
     elif isinstance(node, yaml.SequenceNode):
@@ -127,7 +131,12 @@ def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
     current: list[Any] = [model]
     for part in loc:
         current = [below for a in current for below in _below(a, str(part))]
-    models = [m for a in current for m in _unwrapped(a) if isinstance(m, type) and issubclass(m, BaseModel)]
+    models = [
+        m
+        for a in current
+        for m in _unwrapped(a)
+        if isinstance(m, type) and issubclass(m, BaseModel)
+    ]
     return [f.alias or n for m in models for n, f in m.model_fields.items()]
 
 

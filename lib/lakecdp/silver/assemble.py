@@ -9,7 +9,12 @@ from lakecdp.platform.batch import Batch
 from lakecdp.silver.orders import assembled, touched_orders, with_category
 from lakecdp.silver.returns import matched, movements
 
-HEADER, LINE, PAYMENT, PRODUCT = "silver.order_header", "silver.order_line", "silver.payment", "silver.product"
+HEADER, LINE, PAYMENT, PRODUCT = (
+    "silver.order_header",
+    "silver.order_line",
+    "silver.payment",
+    "silver.product",
+)
 VACATED, ORDER, RETURN = "silver.vacated", "silver.order", "silver.return"
 INPUTS = (HEADER, LINE, PAYMENT, PRODUCT, VACATED)
 OUTPUTS = (ORDER, RETURN, VACATED)
@@ -25,7 +30,9 @@ def assemble(batch: Batch, strength: list[str]) -> None:
     lines = with_category(batch.read(LINE), batch.read(PRODUCT))
     touched = _touched(batch, lines).persist()
     headers = _of(batch.read(HEADER), touched)
-    orders = assembled(headers, _of(lines, touched), _of(batch.read(PAYMENT), touched), strength).persist()
+    orders = assembled(
+        headers, _of(lines, touched), _of(batch.read(PAYMENT), touched), strength
+    ).persist()
     before = _of(batch.read(ORDER), touched)
     counts = batch.upsert(ORDER, orders, update_when=differs(ORDER))
     gone = before.join(orders.select("order_id"), "order_id", "left_anti").select("order_id")
@@ -36,7 +43,10 @@ def assemble(batch: Batch, strength: list[str]) -> None:
         batch.append(
             VACATED,
             before.select(
-                F.lit(ORDER).alias("target"), "owner_node", F.col("order_date").alias("day"), "order_id"
+                F.lit(ORDER).alias("target"),
+                "owner_node",
+                F.col("order_date").alias("day"),
+                "order_id",
             ),
         )
     _returns(batch)
@@ -56,9 +66,15 @@ def differs(name: str) -> str:
 def _touched(batch: Batch, lines: DataFrame) -> DataFrame:
     recategorised = lines.limit(0)
     if not batch.full:
-        recategorised = lines.join(batch.new_rows(PRODUCT).select("product_id"), "product_id", "left_semi")
+        recategorised = lines.join(
+            batch.new_rows(PRODUCT).select("product_id"), "product_id", "left_semi"
+        )
     return touched_orders(
-        batch.new_rows(HEADER), batch.new_rows(LINE), batch.new_rows(PAYMENT), batch.new_rows(VACATED), recategorised
+        batch.new_rows(HEADER),
+        batch.new_rows(LINE),
+        batch.new_rows(PAYMENT),
+        batch.new_rows(VACATED),
+        recategorised,
     )
 
 
@@ -75,7 +91,11 @@ def _returns(batch: Batch) -> None:
         else:
             batch.append(RETURN, matched(every))
         return
-    fresh = batch.new_rows(LINE).select("order_id").unionByName(batch.new_rows(HEADER).select("order_id"))
+    fresh = (
+        batch.new_rows(LINE)
+        .select("order_id")
+        .unionByName(batch.new_rows(HEADER).select("order_id"))
+    )
     pairs = every.join(fresh.distinct(), "order_id", "left_semi").select("owner_node", "product_id")
     moved = batch.new_rows(VACATED).select("order_id").where("order_id IS NOT NULL")
     old = batch.read(RETURN)

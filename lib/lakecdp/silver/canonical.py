@@ -94,7 +94,9 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
     rows = rows.select(
         *[v.alias(c) for c, v in given.items()],
         *(_attributes(target, mapping.source) if target.table == "attribute" else []),
-        (F.expr(target.version) if target.version else F.lit(None)).cast("timestamp").alias("_version_given"),
+        (F.expr(target.version) if target.version else F.lit(None))
+        .cast("timestamp")
+        .alias("_version_given"),
         *LINEAGE,
     )
     if target.table == "attribute":
@@ -116,7 +118,12 @@ def _defaults(source: Source, target: Target, meaning: Meaning) -> Mapping[str, 
     if target.table == "order_line":
         price = F.expr(target.columns["unit_price"]) if "unit_price" in target.columns else None
         units = F.expr(target.columns["quantity"]) if "quantity" in target.columns else F.lit(1)
-        defaults = {"currency": currency, "line_type": F.lit("sale"), "item_type": F.lit("product"), "quantity": units}
+        defaults = {
+            "currency": currency,
+            "line_type": F.lit("sale"),
+            "item_type": F.lit("product"),
+            "quantity": units,
+        }
         if price is not None:
             defaults["amount"] = units * price
         elif "amount" in target.columns:
@@ -137,24 +144,36 @@ def _attributes(target: Target, source: str) -> list[Column]:
     ]
     seen = F.struct(F.lit("seen_in").alias("name"), F.lit(source).alias("value"))
     every = F.array(*pairs, seen)
-    return [F.filter(every, lambda p: p["value"].isNotNull() & (F.trim(p["value"]) != "")).alias("_pairs")]
+    return [
+        F.filter(every, lambda p: p["value"].isNotNull() & (F.trim(p["value"]) != "")).alias(
+            "_pairs"
+        )
+    ]
 
 
 def _finished(rows: DataFrame, table: str, contract: contracts.TableContract) -> DataFrame:
     time, day = TIMES[table]
     for c in contract.columns:
-        if c.name not in rows.columns and c.name not in ("owner_node", day) and not c.name.startswith("_"):
+        if (
+            c.name not in rows.columns
+            and c.name not in ("owner_node", day)
+            and not c.name.startswith("_")
+        ):
             rows = rows.withColumn(c.name, F.lit(None))
-    typed_columns = {c.name: F.col(c.name).cast(c.type) for c in contract.columns if c.name in rows.columns}
+    typed_columns = {
+        c.name: F.col(c.name).cast(c.type) for c in contract.columns if c.name in rows.columns
+    }
     rows = rows.withColumns(typed_columns)
     owner = F.get("identifiers", F.lit(0))["node_id"]
     if "owner_node" in contract.column_names:
         rows = rows.withColumn("owner_node", owner)
-    if day is not None:
+    if day is not None and time is not None:
         rows = rows.withColumn(day, F.to_date(time))
     version = F.col(time) if time else F.lit(None).cast("timestamp")
-    business = [c for c in contract.compared]
-    hashed = [F.to_json(c) if contract_type(contract, c) == "VARIANT" else F.col(c) for c in business]
+    business = list(contract.compared)
+    hashed = [
+        F.to_json(c) if contract_type(contract, c) == "VARIANT" else F.col(c) for c in business
+    ]
     rows = rows.withColumns(
         {
             "_version_at": F.coalesce("_version_given", version, "_arrived_at"),
@@ -167,9 +186,7 @@ def _finished(rows: DataFrame, table: str, contract: contracts.TableContract) ->
         if c.required and not c.name.startswith("_")
     ]
     reason = F.nullif(F.concat_ws("; ", *missing), F.lit(""))
-    return rows.withColumn(REASON, reason).select(
-        *contract.column_names, "_file", "_line", REASON
-    )
+    return rows.withColumn(REASON, reason).select(*contract.column_names, "_file", "_line", REASON)
 
 
 def contract_type(contract: contracts.TableContract, name: str) -> str:
@@ -180,7 +197,11 @@ def contract_type(contract: contracts.TableContract, name: str) -> str:
 def latest(rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """One row per key: the version that is last, by time of change, then by content."""
     order = Window.partitionBy(*key).orderBy(
-        F.desc("_version_at"), F.desc("_content"), F.asc("_arrived_at"), F.asc("_file"), F.asc("_line")
+        F.desc("_version_at"),
+        F.desc("_content"),
+        F.asc("_arrived_at"),
+        F.asc("_file"),
+        F.asc("_line"),
     )
     return rows.withColumn("_rank", F.row_number().over(order)).where("_rank = 1").drop("_rank")
 
@@ -201,7 +222,9 @@ def check(empty_raw: DataFrame, source: Source, meaning: Meaning) -> None:
         if target.where:
             _tried(rows, source, target.where, "targets", i, "where")
         if target.explode:
-            exploded = _tried(rows, source, target.explode, "targets", i, "explode", as_name="_items")
+            exploded = _tried(
+                rows, source, target.explode, "targets", i, "explode", as_name="_items"
+            )
             rows = exploded.selectExpr("* except (_items)", "posexplode(_items) as (item_no, item)")
         for part in ("columns", "attributes", "identifiers"):
             for name, text in (getattr(target, part) or {}).items():
@@ -221,7 +244,9 @@ def _unknown(name: str, known: set[str]) -> str:
     return f"no identifier type `{name}`; conf/identity.yaml has {', '.join(sorted(known))}"
 
 
-def _tried(frame: DataFrame, source: Source, text: str, *loc: str | int, as_name: str | None = None) -> DataFrame:
+def _tried(
+    frame: DataFrame, source: Source, text: str, *loc: str | int, as_name: str | None = None
+) -> DataFrame:
     try:
         out = frame.withColumn(as_name or str(loc[-1]), F.expr(text))
         _ = out.schema

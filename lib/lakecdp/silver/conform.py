@@ -73,7 +73,9 @@ class _Gathered:
     held: list[DataFrame] = field(default_factory=list)
 
 
-def conform(batch: Batch, source: Source, meaning: Meaning, raw: DataFrame, *, restate: bool) -> None:
+def conform(
+    batch: Batch, source: Source, meaning: Meaning, raw: DataFrame, *, restate: bool
+) -> None:
     """Type, map, check, de-duplicate and write records.
 
     Args:
@@ -126,7 +128,9 @@ def _record_reason(source: Source) -> Column:
     """Why a whole record is refused: types that do not fit, or no target that takes it."""
     reason = F.col(PROBLEMS)
     if source.mapping.otherwise == "quarantine":
-        reason = F.coalesce(reason, F.when(~taken(source), F.lit("no target of the mapping takes the record")))
+        reason = F.coalesce(
+            reason, F.when(~taken(source), F.lit("no target of the mapping takes the record"))
+        )
     return reason
 
 
@@ -166,7 +170,9 @@ def _first(batch: Batch, name: str, rows: DataFrame) -> Account:
     """Fill an empty table in one pass."""
     seen = Observation()
     counted = rows.observe(
-        seen, F.count(F.lit(1)).alias("rows"), F.count_if(F.col(REASON).isNotNull()).alias("refused")
+        seen,
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(F.col(REASON).isNotNull()).alias("refused"),
     )
     good = latest(counted.where(F.col(REASON).isNull()), contracts.table(name).key)
     written = batch.append(name, good)
@@ -192,7 +198,11 @@ def _merge(batch: Batch, source: Source, name: str, good: DataFrame, restate: bo
         fresh = name.removeprefix("silver.") in FRESH
         counts = batch.upsert(name, good, update_when=LATER, mostly_new=fresh)
         if counts.updated and name.removeprefix("silver.") in COUNTED:
-            _vacate(batch, name, batch.read(name).join(good.select(*contract.key), list(contract.key), "left_semi"))
+            _vacate(
+                batch,
+                name,
+                batch.read(name).join(good.select(*contract.key), list(contract.key), "left_semi"),
+            )
         return counts.written
     mine = batch.read(name).where(F.col("source") == source.mapping.source)
     same = f"t.source = s.source AND t._content <> s._content OR {LATER}"
@@ -209,7 +219,10 @@ def _vacate(batch: Batch, name: str, before: DataFrame) -> None:
     day = TIMES[name.removeprefix("silver.")][1]
     order = F.col("order_id") if name != "silver.event" else F.lit(None)
     left = before.select(
-        F.lit(name).alias("target"), "owner_node", F.col(str(day)).alias("day"), order.alias("order_id")
+        F.lit(name).alias("target"),
+        "owner_node",
+        F.col(str(day)).alias("day"),
+        order.alias("order_id"),
     ).distinct()
     batch.append(VACATED, left)
 
@@ -227,22 +240,31 @@ def _refusals(rows: DataFrame, target: str, reason: Column) -> DataFrame:
 def _identifiers(batch: Batch, source: Source, meaning: Meaning, fit: DataFrame) -> None:
     """Keep the clear value of every identifier; hashed once for each different value."""
     mapping = source.mapping
-    found = []
+    found: list[tuple[tuple[str, str, str], DataFrame]] = []
     for target in mapping.targets:
         rows = fit.where(F.expr(target.where)) if target.where else fit
         if target.explode:
             rows = rows.selectExpr("*", f"explode({target.explode}) as item")
         for kind, text in (target.identifiers or mapping.identifiers).items():
-            given = rows.select(F.lit(kind).alias("kind"), F.expr(text).cast("string").alias("given"))
+            given = rows.select(
+                F.lit(kind).alias("kind"), F.expr(text).cast("string").alias("given")
+            )
             if (str(target.where), kind, text) not in [k for k, _ in found]:
                 found.append(((str(target.where), kind, text), given))
     if not found:
         return
-    distinct = reduce(DataFrame.unionByName, [f for _, f in found]).where("given IS NOT NULL").distinct()
+    distinct = (
+        reduce(DataFrame.unionByName, [f for _, f in found]).where("given IS NOT NULL").distinct()
+    )
     kinds = sorted({k[1] for k, _ in found})
     values = F.concat(
         *[
-            clear_values({k: F.when(F.col("kind") == k, F.col("given"))}, meaning.rules, meaning.key, meaning.region)
+            clear_values(
+                {k: F.when(F.col("kind") == k, F.col("given"))},
+                meaning.rules,
+                meaning.key,
+                meaning.region,
+            )
             for k in kinds
         ]
     )
@@ -250,12 +272,16 @@ def _identifiers(batch: Batch, source: Source, meaning: Meaning, fit: DataFrame)
     batch.upsert(IDENTIFIER, clear, update=False)
 
 
-def _quarantine(batch: Batch, source: Source, raw: DataFrame, refused: Sequence[DataFrame], restate: bool) -> None:
+def _quarantine(
+    batch: Batch, source: Source, raw: DataFrame, refused: Sequence[DataFrame], restate: bool
+) -> None:
     mapping = source.mapping
     keys = ["file", "line", "target"]
     if refused:
-        bad = reduce(DataFrame.unionByName, refused).groupBy(*keys).agg(
-            F.min("reason").alias("reason"), F.min("arrived_at").alias("arrived_at")
+        bad = (
+            reduce(DataFrame.unionByName, refused)
+            .groupBy(*keys)
+            .agg(F.min("reason").alias("reason"), F.min("arrived_at").alias("arrived_at"))
         )
         text = raw.select("file", "line", F.encode(F.to_json("raw"), "utf-8").alias("raw"))
         batch.upsert(
@@ -274,7 +300,9 @@ def _quarantine(batch: Batch, source: Source, raw: DataFrame, refused: Sequence[
 def _taken_in_after_all(batch: Batch, source: Source, refused: Sequence[DataFrame]) -> None:
     keys = ["file", "line", "target"]
     before = batch.read(QUARANTINE).where(
-        (F.col("source") == source.mapping.source) & (F.col("status") == "open") & F.col("target").like("silver%")
+        (F.col("source") == source.mapping.source)
+        & (F.col("status") == "open")
+        & F.col("target").like("silver%")
     )
     for part in refused:
         before = before.join(part.select(*keys).distinct(), keys, "left_anti")

@@ -31,7 +31,9 @@ def touched_orders(
         One row per order: order_id STRING.
     """
     ids = [f.select("order_id") for f in (headers, lines, payments, recategorised)]
-    moved = vacated.where("target IN ('silver.order_header', 'silver.order_line')").select("order_id")
+    moved = vacated.where("target IN ('silver.order_header', 'silver.order_line')").select(
+        "order_id"
+    )
     every = ids[0]
     for more in (*ids[1:], moved):
         every = every.unionByName(more)
@@ -64,14 +66,20 @@ def line_totals(lines: DataFrame) -> DataFrame:
         .groupBy("order_id", "category")
         .agg(_sum("quantity", UNITS).alias("units"), _sum("amount", MONEY).alias("amount"))
         .groupBy("order_id")
-        .agg(F.array_sort(F.collect_list(F.struct("category", "units", "amount"))).alias("categories"))
+        .agg(
+            F.array_sort(F.collect_list(F.struct("category", "units", "amount"))).alias(
+                "categories"
+            )
+        )
     )
     totals = lines.groupBy("order_id").agg(
         F.count(F.lit(1)).alias("line_count"),
         _sum(F.when(product, F.col("quantity")), UNITS).alias("units"),
         _sum("amount", MONEY).alias("amount"),
         _sum(F.when(product, F.col("amount")), MONEY).alias("product_amount"),
-        F.array_distinct(F.flatten(F.array_sort(F.collect_set("identifiers")))).alias("_identifiers"),
+        F.array_distinct(F.flatten(F.array_sort(F.collect_set("identifiers")))).alias(
+            "_identifiers"
+        ),
     )
     return totals.join(by_category, "order_id", "left")
 
@@ -96,17 +104,23 @@ def assembled(
     """
     paid = payments.groupBy("order_id").agg(F.sum("amount").cast(MONEY).alias("paid_amount"))
     joined = headers.join(line_totals(lines), "order_id", "left").join(paid, "order_id", "left")
-    both = F.array_distinct(F.concat("identifiers", F.coalesce("_identifiers", F.array().cast(IDENTIFIERS_TYPE))))
+    both = F.array_distinct(
+        F.concat("identifiers", F.coalesce("_identifiers", F.array().cast(IDENTIFIERS_TYPE)))
+    )
     order = F.array(*[F.lit(t) for t in strength])
     ranked = F.array_sort(
         F.transform(
             both,
             lambda i: F.struct(
-                F.array_position(order, i["type"]).alias("rank"), i["node_id"].alias("node_id"), i["type"].alias("type")
+                F.array_position(order, i["type"]).alias("rank"),
+                i["node_id"].alias("node_id"),
+                i["type"].alias("type"),
             ),
         )
     )
-    ids = F.transform(ranked, lambda r: F.struct(r["type"].alias("type"), r["node_id"].alias("node_id")))
+    ids = F.transform(
+        ranked, lambda r: F.struct(r["type"].alias("type"), r["node_id"].alias("node_id"))
+    )
     zero = {"line_count": "int", "units": UNITS, "amount": MONEY, "product_amount": MONEY}
     empty = F.array().cast(f"ARRAY<STRUCT<category: STRING, units: {UNITS}, amount: {MONEY}>>")
     return joined.withColumns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -71,8 +72,11 @@ def _allocated(group: pd.DataFrame) -> pd.DataFrame:
 
 def allocate(group: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     """Allocate the returns of one owner and product; see `matched`."""
-    lines = group.sort_values(["at", "line_type", "order_id", "line_id"], ascending=[True, False, True, True])
-    stack: list[list[object]] = []
+    lines = group.sort_values(
+        ["at", "line_type", "order_id", "line_id"], ascending=[True, False, True, True]
+    )
+    stack: list[list[Any]] = []
+    line: Any
     for line in lines.itertuples(index=False):
         if line.line_type == "sale":
             if line.quantity > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -36,12 +37,18 @@ def typed(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
         *[_text(n, c).alias(n) for n, c in columns.items()],
     )
     values = texts.select(
-        "*", *[_value(F.col(_quoted(n)), c, mapping.timezone).alias(_parsed(n)) for n, c in columns.items()]
+        "*",
+        *[
+            _value(F.col(_quoted(n)), c, mapping.timezone).alias(_parsed(n))
+            for n, c in columns.items()
+        ],
     )
     judged = values.select(
         *LINEAGE,
         *[_plausible(n, c).alias(n) for n, c in columns.items()],
-        F.concat_ws("; ", *[_problem(n, c, n in graded) for n, c in columns.items()]).alias(PROBLEMS),
+        F.concat_ws("; ", *[_problem(n, c, n in graded) for n, c in columns.items()]).alias(
+            PROBLEMS
+        ),
     )
     return judged.withColumn(PROBLEMS, F.nullif(PROBLEMS, F.lit("")))
 
@@ -119,7 +126,10 @@ def _problem(name: str, column: RawColumn, graded: bool) -> Column:
         shown = F.lit("a value") if graded else quoted
     pattern = column.format or (f"{column.unit} since 1970" if column.unit else "")
     kind = f"{column.type} ({pattern})" if pattern else column.type
-    wrong = F.when(~missing & value.isNull(), F.concat(F.lit(f"{name}: "), shown, F.lit(f" is not of type {kind}")))
+    wrong = F.when(
+        ~missing & value.isNull(),
+        F.concat(F.lit(f"{name}: "), shown, F.lit(f" is not of type {kind}")),
+    )
     if column.type.lower() in ("string", "variant"):
         wrong = F.lit(None).cast("string")
     if column.required:

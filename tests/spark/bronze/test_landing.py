@@ -6,7 +6,6 @@ import gzip
 from pathlib import Path
 
 import pytest
-
 from tests.spark.helpers import overlay, rows, run
 
 TILL = """
@@ -61,7 +60,9 @@ def landed(make_job, tmp_path: Path):
         + b"\n"
         + b'6,"2026-01-02 00:00:00",2.25\r\n'
         + b'"7,2026-01-01,1.50\n'
-        + b"8," + long + b",1\n"
+        + b"8,"
+        + long
+        + b",1\n"
     )
     (till / "b.csv").write_bytes(b"")
     (till / "c.csv").write_bytes(b"at,price,extra,id\n2026-01-03,3.00,x,9\n")
@@ -93,7 +94,9 @@ def test_harmed_input_is_kept_aside_and_everything_else_lands(landed, tmp_path: 
     assert landed_rows == [("till/a.csv", 2), ("till/a.csv", 8), ("till/c.csv", 2)]
     assert job.read("bronze.till").where("file = 'till/d.csv.gz'").count() == 2900
 
-    aside = {(r[0], r[1]): r[2] for r in rows(job.read("silver.quarantine"), "file", "line", "reason")}
+    aside = {
+        (r[0], r[1]): r[2] for r in rows(job.read("silver.quarantine"), "file", "line", "reason")
+    }
     fields = "the line does not have the 3 fields of the header"
     assert aside[("till/a.csv", 3)] == fields
     assert aside[("till/a.csv", 4)] == fields
@@ -118,7 +121,13 @@ def test_harmed_input_is_kept_aside_and_everything_else_lands(landed, tmp_path: 
     # Rows balance, file by file: till has 2,900 + 8 + 1 records and 3 refused files.
     till = summaries["till"]
     assert (till.rows_in, till.rows_out, till.rows_quarantined) == (2912, 2903, 9)
-    files = rows(job.read("bronze.landed_file").where("source = 'till'"), "file", "records", "landed", "quarantined")
+    files = rows(
+        job.read("bronze.landed_file").where("source = 'till'"),
+        "file",
+        "records",
+        "landed",
+        "quarantined",
+    )
     assert ("till/a.csv", 8, 2, 6) in files
     assert ("till/d.csv.gz", 2900, 2900, 0) in files
     assert till.message == "new column extra (kept in raw), first in till/c.csv"
@@ -139,11 +148,22 @@ def test_replay_takes_in_what_a_repaired_mapping_can_read(landed, tmp_path: Path
     job = landed()
     run(job, "01_bronze/ingest")
     (tmp_path / "conf/sources/till.yaml").write_text(
-        TILL.replace("columns:", "file: {encoding: latin-1, max_record_bytes: 20000000}\ncolumns:", 1)
+        TILL.replace(
+            "columns:", "file: {encoding: latin-1, max_record_bytes: 20000000}\ncolumns:", 1
+        )
     )
     again = landed("01_bronze/replay")
     replay(again, load_sources(again.conf, again.settings, "till")[0])
     replayed = again.read("silver.quarantine").where("source = 'till' and status = 'replayed'")
     assert {r[0] for r in rows(replayed.where("line > 0"), "line")} == {6, 10}
-    found = again.read("bronze.till").where("file = 'till/a.csv'").selectExpr("line", "left(raw:at::string, 9) as at")
-    assert rows(found, "line", "at") == [(10, "LLLLLLLLL"), (2, "2026-01-0"), (6, "café"), (8, "2026-01-0")]
+    found = (
+        again.read("bronze.till")
+        .where("file = 'till/a.csv'")
+        .selectExpr("line", "left(raw:at::string, 9) as at")
+    )
+    assert rows(found, "line", "at") == [
+        (10, "LLLLLLLLL"),
+        (2, "2026-01-0"),
+        (6, "café"),
+        (8, "2026-01-0"),
+    ]

@@ -6,9 +6,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.spark.helpers import overlay, rows, run
 
 from lakecdp.platform.errors import ConfigError
-from tests.spark.helpers import overlay, rows, run
 
 SHOP = """
 source: shop
@@ -95,7 +95,9 @@ def test_records_become_typed_lines_once_each(shop) -> None:
     ]
     summary = job.last[0]
     assert (summary.rows_in, summary.rows_out) == (9, 3)  # order_header comes first
-    balance = job.read("operations.run").where("job = '02_silver/conform'").selectExpr("inline(balance)")
+    balance = (
+        job.read("operations.run").where("job = '02_silver/conform'").selectExpr("inline(balance)")
+    )
     assert rows(balance, "target", "rows_in", "rows_out", "rows_duplicate", "rows_quarantined") == [
         ("records", 9, 6, 0, 3),
         ("silver.order_header", 6, 3, 3, 0),
@@ -131,12 +133,17 @@ def test_a_changed_mapping_restates_what_has_landed(shop, tmp_path: Path) -> Non
     assert job.read("silver.order_line").where("order_id = 'o5'").count() == 0
     mapping = tmp_path / "conf/sources/shop.yaml"
     mapping.write_text(
-        SHOP.replace("quantity: {type: int, required: true}", "quantity: string").replace(
-            "quantity: quantity,", "quantity: 'coalesce(try_cast(quantity as int), 1)',"
-        ).replace("  - table: order_line\n", "  - table: order_line\n    where: order_id <> 'o3'\n")
+        SHOP.replace("quantity: {type: int, required: true}", "quantity: string")
+        .replace("quantity: quantity,", "quantity: 'coalesce(try_cast(quantity as int), 1)',")
+        .replace("  - table: order_line\n", "  - table: order_line\n    where: order_id <> 'o3'\n")
     )
     again = shop([RECORDS])
-    assert [r[0] for r in rows(again.read("silver.order_line"), "order_id")] == ["o1", "o1", "o2", "o5"]
+    assert [r[0] for r in rows(again.read("silver.order_line"), "order_id")] == [
+        "o1",
+        "o1",
+        "o2",
+        "o5",
+    ]
     status = rows(again.read("silver.quarantine"), "line", "status")
     assert status == [(10, "open"), (8, "open"), (9, "replayed")]
     assert rows(again.read("silver.vacated").where("order_id = 'o3'"), "target", "order_id") == [
@@ -152,11 +159,11 @@ def test_a_changed_mapping_restates_what_has_landed(shop, tmp_path: Path) -> Non
         ("quantity: quantity", "quantity: quantity +", 23, "cannot be used"),
     ],
 )
-def test_a_wrong_expression_is_refused_with_its_line(shop, tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+def test_a_wrong_expression_is_refused_with_its_line(
+    shop, tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
     mapping = tmp_path / "conf/sources/shop.yaml"
     mapping.write_text(SHOP.replace(old, new))
     with pytest.raises(ConfigError, match=says) as e:
         shop([RECORDS[:1]])
     assert e.value.line == line
-
-

@@ -32,6 +32,10 @@ def spark() -> Iterator[SparkSession]:
             "spark.default.parallelism": "1",
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.autoBroadcastJoinThreshold": "10m",
+            # Java made for ten rows takes longer to compile than the rows take; the e2e tests,
+            # in processes of their own, run as users do.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         },
     )
     session = build_session(settings, "lakecdp tests")
@@ -64,6 +68,19 @@ def make_job(spark: SparkSession, tmp_path: Path) -> Callable[..., Job]:
         return Job(spark, settings, rules, run_date, name=name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def company(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The landing folder of a company of a few persons and weeks, with all its flaws."""
+    from lakecdp.simulator import SimulatorSettings, simulate
+
+    folder = tmp_path_factory.mktemp("company")
+    settings = SimulatorSettings.model_validate(
+        {"seed": 11, "persons": 40, "first_day": date(2026, 9, 22), "days": 40}
+    )
+    simulate(spark, settings, str(folder / "landing"), str(folder / "truth"))
+    return folder / "landing"
 
 
 @pytest.fixture(scope="session")

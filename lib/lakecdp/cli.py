@@ -33,7 +33,8 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(source_app, name="source")
 app.add_typer(identity_app, name="identity")
 
-console = Console()
+# A pipe has no width: tables and progress lines are not folded for it.
+console = Console(width=None if sys.stdout.isatty() else 160)
 
 Env = Annotated[str, typer.Option("--env", help="Environment: conf/<env>.yaml.")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder or URI of the lake.")]

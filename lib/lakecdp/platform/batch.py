@@ -84,6 +84,7 @@ class Batch:
         self._ledger = ledger
         self._step = step
         self._work = _Work()
+        self._held: list[DataFrame] = []
         self.summary = Summary(step.job, step.unit)
         self.gate_results: list[dict[str, Any]] = []
         self.since: Consumed = ledger.consumed(step.job, step.unit)
@@ -132,6 +133,8 @@ class Batch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for frame in self._held:
+            frame.unpersist()
         if error is not None:
             self._fail(error)
             return
@@ -275,6 +278,7 @@ class Batch:
         contract = contracts.table(name)
         if mostly_new and self.published(name) and name not in self._work.versions:
             frame = frame.persist()
+            self._held.append(frame)
             if not self._lake.any_key(contract, frame):
                 return MergeCounts(inserted=self.append(name, frame))
         if not self._ledger.published.get(name) and name not in self._work.versions and insert:

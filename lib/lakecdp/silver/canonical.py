@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from lakecdp import contracts
 from lakecdp.bronze.mapping import Source, Target
 from lakecdp.governance.identifiers import IdentityRules, identifiers
+from lakecdp.platform.expressions import Purity
 from lakecdp.silver.typed import LINEAGE, PROBLEMS, typed
 
 REASON = "_reason"
@@ -247,6 +248,9 @@ def _unknown(name: str, known: set[str]) -> str:
 def _tried(
     frame: DataFrame, source: Source, text: str, *loc: str | int, as_name: str | None = None
 ) -> DataFrame:
+    wrong = Purity(frame.sparkSession).wrong(text)
+    if wrong:
+        raise source.error(f"`{text}` cannot be used: {wrong}", *loc)
     try:
         out = frame.withColumn(as_name or str(loc[-1]), F.expr(text))
         _ = out.schema

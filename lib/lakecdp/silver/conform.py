@@ -283,7 +283,12 @@ def _quarantine(
             .groupBy(*keys)
             .agg(F.min("reason").alias("reason"), F.min("arrived_at").alias("arrived_at"))
         )
-        text = raw.select("file", "line", F.encode(F.to_json("raw"), "utf-8").alias("raw"))
+        # A file that is delivered again under its name has every line twice; the later one counts.
+        text = (
+            raw.join(bad.select("file", "line"), ["file", "line"], "left_semi")
+            .groupBy("file", "line")
+            .agg(F.max_by(F.encode(F.to_json("raw"), "utf-8"), "arrived_at").alias("raw"))
+        )
         batch.upsert(
             QUARANTINE,
             bad.join(text, ["file", "line"], "left").select(

@@ -9,37 +9,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp.contracts import TableContract
+from lakecdp.platform.expressions import CLOCK, Purity, sentence
 from lakecdp.platform.yamlfile import Document
 
 Place = Sequence[str | int]
 
-PURE = frozenset(
-    f"{group}_funcs"
-    for group in (
-        *("array", "bitwise", "collection", "conditional", "conversion", "datetime", "hash"),
-        *("json", "lambda", "map", "math", "predicate", "string", "struct", "url"),
-    )
-)
-"""Groups of Spark's built-in functions that a rule may use."""
-
-AGGREGATES = frozenset({"agg_funcs", "window_funcs", "generator_funcs"})
-
-CLOCK = frozenset(
-    {
-        *("curdate", "current_date", "current_time", "current_timestamp", "current_timezone"),
-        *("localtimestamp", "now", "session_window", "window", "window_time", "time_bucket"),
-    }
-)
-"""Functions of the allowed groups that read the clock or the session."""
-
-CHANCE = frozenset({"rand", "randn", "random", "randstr", "shuffle", "uniform"})
+AS_OF = "; the day that a run stands for is the column `as_of`"
 
 PLAIN = (
     "STRING",
@@ -72,8 +53,7 @@ class Checker:
         self.names = list(types)
         self._table = contract.name
         self._frame: DataFrame = spark.sql(f"SELECT {columns} WHERE false")
-        self._jvm: Any = spark._jvm  # noqa: SLF001
-        self._parser = spark._jsparkSession.sessionState().sqlParser()  # noqa: SLF001
+        self._purity = Purity(spark, self._unknown, AS_OF)
 
     def check(self, text: str, document: Document, at: Place, *, wants: str | None = None) -> None:
         """Refuse an expression that is not a pure function of one row.
@@ -87,11 +67,7 @@ class Checker:
         Raises:
             ConfigError: with file, line, what is wrong and what there is.
         """
-        try:
-            tree = self._parser.parseExpression(text)
-        except ParseException as e:
-            raise document.error(f"not a valid expression: {sentence(e)}", *at) from None
-        wrong = self._wrong(tree)
+        wrong = self._purity.wrong(text)
         if wrong:
             raise document.error(wrong, *at)
         try:
@@ -110,60 +86,11 @@ class Checker:
             )
             raise document.error(message, *at)
 
-    def _wrong(self, node: Any) -> str | None:
-        """What is wrong with a parsed expression or its parts; None when nothing is."""
-        kind = str(node.getClass().getSimpleName()).rstrip("$")
-        if "Subquery" in kind or kind in ("Exists", "ListQuery"):
-            return "a rule sees one row; queries inside it are not allowed"
-        if "Window" in kind:
-            return "a rule sees one row; window functions (OVER) are not allowed"
-        if kind == "UnresolvedStar":
-            return "`*` is no value; name a column"
-        if kind == "UnresolvedFunction":
-            wrong = self._wrong_function(node)
-            if wrong:
-                return wrong
-        if kind == "UnresolvedAttribute" and node.nameParts().apply(0).lower() not in self.names:
-            return self._unknown(str(node.nameParts().apply(0)))
-        children = node.children()
-        found = (self._wrong(children.apply(i)) for i in range(children.size()))
-        return next((w for w in found if w), None)
-
-    def _wrong_function(self, node: Any) -> str | None:
-        parts = node.nameParts()
-        name = ".".join(str(parts.apply(i)) for i in range(parts.size())).lower()
-        if name in CLOCK or (name == "unix_timestamp" and not node.arguments().size()):
-            return f"`{name}` reads the clock; the day that a run stands for is the column `as_of`"
-        if name in CHANCE:
-            return f"`{name}` gives another value each time"
-        catalyst = self._jvm.org.apache.spark.sql.catalyst
-        known = catalyst.analysis.FunctionRegistry.builtin()
-        info = known.lookupFunction(catalyst.FunctionIdentifier(name))
-        if not info.isDefined():
-            names = known.listFunction()
-            every = [str(names.apply(i).funcName()) for i in range(names.size())]
-            near = difflib.get_close_matches(name, every, 3)
-            hint = f"; did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else ""
-            return f"there is no function `{name}`{hint}"
-        group = str(info.get().getGroup())
-        if group in AGGREGATES:
-            return f"a rule sees one row; `{name}` needs many or makes many"
-        if group not in PURE:
-            return f"`{name}` is not allowed in rules: it can reach outside the row"
-        return None
-
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, name: str) -> str | None:
+        if name.lower() in self.names:
+            return None
         if name.lower() in CLOCK:
-            return f"`{name}` reads the clock; the day that a run stands for is the column `as_of`"
+            return f"`{name}` reads the clock{AS_OF}"
         near = difflib.get_close_matches(name.lower(), self.names, 5, 0.5)
         rest = [n for n in self.names if n not in near]
         return f"{self._table} has no column `{name}`; it has {', '.join([*near, *rest])}"
-
-
-def sentence(error: Exception) -> str:
-    """What Spark says of an expression, without its codes and plans."""
-    text = str(error).strip().splitlines()[0].split(";\n")[0]
-    if text.startswith("["):
-        text = text.split("] ", 1)[-1]
-    text = text.split(" SQLSTATE:")[0]
-    return text.rstrip(" .;")[:300]

@@ -157,6 +157,8 @@ def test_a_changed_mapping_restates_what_has_landed(shop, tmp_path: Path) -> Non
         ("product_id: sku", "product_id: skuu", 23, "The columns are"),
         ("member_id: member", "memberid: member", 19, "no identifier type `memberid`"),
         ("quantity: quantity", "quantity: quantity +", 23, "cannot be used"),
+        ("product_id: sku", "product_id: reflect(sku)", 23, "`reflect` is not allowed"),
+        ("ordered_at: at", "ordered_at: now()", 23, "`now` reads the clock"),
     ],
 )
 def test_a_wrong_expression_is_refused_with_its_line(

@@ -1,7 +1,14 @@
-"""The whole run on a small company, and again with nothing new."""
+"""The whole run on a small company: killed in every job, and run again with nothing new."""
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
 
+from lakecdp import contracts
 from lakecdp.pipeline import DAILY
 from lakecdp.platform.job import Job
 from lakecdp.platform.settings import Conf, load_settings
@@ -17,6 +25,8 @@ from lakecdp.runner import run_pipeline
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
 LAST_DAY = date(2026, 10, 31)
+# What differs between two runs over the same files: when and in which batch a row was written.
+CLOCKS = {"_batch", "arrived_at", "replayed_at", "scored_at", "computed_at"}
 
 
 def journey(spark: SparkSession, lake: Path, landing: Path) -> list[str]:
@@ -54,3 +64,88 @@ def test_a_second_run_with_nothing_new_commits_to_the_ledger_only(
     after = commits(undisturbed)
     assert after.pop("operations.run") > before.pop("operations.run")
     assert after == before
+
+
+class Run:
+    """`lakecdp run` as a process of its own, in a group that can be killed as one."""
+
+    def __init__(self, lake: Path, landing: Path, first: str):
+        command = [sys.executable, "-u", "-m", "lakecdp.cli", "run", "--env", "demo"]
+        command += ["--lake", str(lake), "--landing", str(landing), "--from", first]
+        command += ["--run-date", LAST_DAY.isoformat(), "--approve-as", "tester"]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finished_jobs(self) -> Iterator[str]:
+        """The progress lines as they come."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("["):
+                yield line.strip()
+
+    def kill(self) -> None:
+        """SIGKILL for the process and its JVM."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def test_no_row_is_lost_or_doubled_when_every_job_is_killed(
+    spark: SparkSession, company: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    lake, seed = tmp_path / "lake", random.randrange(1_000_000)
+    moment = random.Random(seed)
+    print(f"moments of the kills: seed {seed}")
+    # Each process finishes the job in which the one before was killed and is killed in the next.
+    for number in range(len(DAILY)):
+        first = DAILY[max(number - 1, 0)]
+        run = Run(lake, company, first.name)
+        try:
+            if number:
+                line = next(run.finished_jobs(), "")
+                assert line.startswith("[1/"), f"{first.name} printed {line!r}"
+                assert "failed" not in line
+            else:
+                wait_for(lake, run)
+            time.sleep(moment.uniform(0.0, 3.0))
+        finally:
+            run.kill()
+    assert journey(spark, lake, company) == []
+    assert differences(spark, undisturbed, lake) == {}
+
+
+def wait_for(lake: Path, run: Run) -> None:
+    """Until the first table appears."""
+    until = time.monotonic() + 120
+    while not list(lake.glob("*/*/_delta_log")):
+        assert run.process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def differences(spark: SparkSession, one: Path, other: Path) -> dict[str, tuple[int, int]]:
+    """Rows of silver and features that only one of two lakes has, by table."""
+    found = {}
+    for name, contract in contracts.all_tables().items():
+        if not name.startswith("silver.") or name == "silver.vacated":
+            continue
+        path = name.replace(".", "/")
+        if not (one / path).exists() and not (other / path).exists():
+            continue
+        columns = [
+            f"to_json(`{c.name}`)" if "VARIANT" in c.type.upper() else f"`{c.name}`"
+            for c in contract.columns
+            if c.name not in CLOCKS
+        ]
+        a, b = (
+            spark.read.format("delta").load(str(lake / path)).selectExpr(*columns)
+            for lake in (one, other)
+        )
+        left, right = a.exceptAll(b).count(), b.exceptAll(a).count()
+        if left or right:
+            found[name] = (left, right)
+    return found

@@ -85,6 +85,7 @@ class Batch:
         self._step = step
         self._work = _Work()
         self._held: list[DataFrame] = []
+        self._starts: dict[str, int] = {}
         self.summary = Summary(step.job, step.unit)
         self.gate_results: list[dict[str, Any]] = []
         self.since: Consumed = ledger.consumed(step.job, step.unit)
@@ -126,6 +127,7 @@ class Batch:
             log.warning("%s: version %d was never published; back to %d", name, current, published)
             self._lake.restore(name, published)
             self._note_version(name)
+            self._starts[name] = self._work.versions.get(name, current)
 
     def __exit__(
         self,
@@ -231,7 +233,8 @@ class Batch:
 
     def written(self, name: str) -> DataFrame:
         """The rows that this batch has written to one of its tables."""
-        return self._lake.read(name).where(F.col("_batch") == self.seq)
+        start = self._starts.get(name, self._ledger.published.get(name, 0))
+        return self._lake.read_added(name, start).where(F.col("_batch") == self.seq)
 
     # Writing
 

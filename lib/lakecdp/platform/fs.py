@@ -12,6 +12,9 @@ from pyspark.sql import SparkSession
 from lakecdp.platform.errors import LakecdpError
 
 
+_MOST = (1 << 31) - 1
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """One file: its URI, path below the folder listed, size in bytes and time of change (UTC)."""
@@ -101,6 +104,15 @@ def read_head(spark: SparkSession, uri: str, limit: int = 1 << 20) -> bytes:
     finally:
         if stream is not None:
             stream.close()
+
+
+def read_text(spark: SparkSession, uri: str) -> str:
+    """A whole file as UTF-8.
+
+    Raises:
+        LakecdpError: it cannot be read.
+    """
+    return read_head(spark, uri, _MOST).decode("utf-8")
 
 
 def java_message(error: Exception) -> str:

@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.contracts import TableContract
+from lakecdp.platform.commits import GLOB, added_files, commit_name
+from lakecdp.platform.fs import read_text
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 PRUNE_LIMIT = 400
@@ -90,6 +92,22 @@ class Lake:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(name))
+
+    def read_added(self, name: str, after: int) -> DataFrame:
+        """Rows in the files that the commits after a version added; may hold older rows too."""
+        current = self.version(name)
+        files: list[str] | None = None
+        if current is not None and not GLOB & set(self.path(name)):
+            log = f"{self.path(name)}/_delta_log"
+            names = [commit_name(v) for v in range(after + 1, current + 1)]
+            files = added_files(read_text(self.spark, f"{log}/{n}") for n in names)
+        table = self.read(name)
+        if files is None:
+            return table
+        if not files:
+            return table.limit(0)
+        paths = [f"{self.path(name)}/{f}" for f in files]
+        return self.spark.read.schema(table.schema).parquet(*paths)
 
     def empty(self, contract: TableContract) -> DataFrame:
         """A frame with the columns of a contract and no rows."""

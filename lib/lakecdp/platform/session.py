@@ -48,8 +48,9 @@ def _local(settings: SparkSettings) -> dict[str, str]:
         "spark.driver.extraJavaOptions": " ".join(
             [
                 *jvm.archive_options(),
-                "-XX:TieredStopAtLevel=1",
-                "-XX:+UseSerialGC",
+                # A run of minutes repays the second compiler; a job alone, submitted with
+                # conf/spark/local.conf, does not live long enough.
+                "-XX:+UseParallelGC",
                 "-Djava.net.preferIPv4Stack=true",
                 f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}",
             ]

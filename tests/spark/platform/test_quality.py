@@ -293,6 +293,7 @@ def test_gate_passes_warns_and_stops(
 ) -> None:
     job = make_job("02_silver/conform")
     adaptive = spark.conf.get(quality.ADAPTIVE)
+    spark.catalog.clearCache()
     good = products(spark, ("a", "A", "1", "s"), ("b", "B", "2", "s"))
     with job.batch("good", outputs=["silver.product"]) as b:
         b.append("silver.product", good)

@@ -7,9 +7,11 @@ Records that cannot be read go to silver.quarantine with file, line and reason. 
 cannot be read at all fails by name; the other sources go on.
 """
 
-from lakecdp.bronze.ingest import land, new_files, open_files
-from lakecdp.bronze.mapping import Source, load_sources
+from lakecdp.bronze.ingest import Landing, land, landed_files, new_files, open_files
+from lakecdp.bronze.mapping import load_sources
+from lakecdp.platform.batch import Unit
 from lakecdp.platform.errors import LakecdpError, UsageError
+from lakecdp.platform.fs import list_files
 from lakecdp.platform.job import Job, main
 
 
@@ -17,21 +19,27 @@ def run(job: Job) -> None:
     """Land every source; a failing one does not stop the others."""
     if job.settings.landing is None:
         raise UsageError("No landing folder: give --landing, or set `landing` in the settings.")
-    for source in load_sources(job.conf, job.settings, job.source):
+    sources = load_sources(job.conf, job.settings, job.source)
+    present = list_files(job.spark, job.settings.landing)
+    known = landed_files(job.read("bronze.landed_file"))
+    ready: list[Landing] = []
+    for source in sources:
+        files = new_files(present, source.mapping, known)
         try:
-            ingest(job, source, job.settings.landing)
+            ready.append(open_files(job.spark, source, files))
         except LakecdpError as e:
-            job.fail(str(e))
+            failed(job, source.mapping.source, e)
+    if ready:
+        job.together([x.unit for x in ready], lambda batch: land(batch, ready))
 
 
-def ingest(job: Job, source: Source, landing: str) -> None:
-    """Land the new files of one source in one batch."""
-    mapping = source.mapping
-    files = new_files(job.spark, landing, mapping, job.read("bronze.landed_file"))
-    outputs = [mapping.bronze, "silver.quarantine", "bronze.landed_file"]
-    with job.batch(mapping.source, outputs=outputs if files else []) as batch:
-        if files:
-            land(batch, source, open_files(job.spark, source, files))
+def failed(job: Job, source: str, error: LakecdpError) -> None:
+    """Say in the ledger, too, that a source cannot be read."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    job.together([Unit(source)], fail)
 
 
 if __name__ == "__main__":

@@ -9,31 +9,40 @@ changed, all records of its source are conformed again.
 """
 
 from lakecdp.bronze.mapping import Source, load_sources
+from lakecdp.platform.batch import Batch, Unit
 from lakecdp.platform.job import Job, main
 from lakecdp.silver.canonical import Meaning, check
-from lakecdp.silver.conform import conform, fingerprint, meaning_of, outputs
+from lakecdp.silver.conform import Delivery, conform, fingerprint, meaning_of, outputs
 
 
 def run(job: Job) -> None:
-    """Check every mapping first, then conform source by source."""
+    """Check every mapping first; then all sources in one batch, but those restated by themselves."""
     meaning = meaning_of(job.conf, job.settings)
-    sources = load_sources(job.conf, job.settings, job.source)
-    for source in sources:
+    sources = {s.mapping.source: s for s in load_sources(job.conf, job.settings, job.source)}
+    for source in sources.values():
         check(job.lake.empty_of(source.mapping.bronze), source, meaning)
-    for source in sources:
-        step(job, source, meaning)
+    units = [unit(s, meaning) for s in sources.values()]
+    again = [u for u in units if job.restates(u)]
+    groups = [[u for u in units if u not in again], *([u] for u in again)]
+    for group in filter(None, groups):
+        job.together(group, lambda batch: step(batch, sources, meaning))
 
 
-def step(job: Job, source: Source, meaning: Meaning) -> None:
-    """Conform one source in one batch."""
-    mapping = source.mapping
-    rules = fingerprint(source, meaning)
-    with job.batch(
-        mapping.source, inputs=[mapping.bronze], outputs=outputs(source), rules=rules
-    ) as batch:
-        if not batch.nothing_new:
-            restate = batch.full and batch.since.mark > 0
-            conform(batch, source, meaning, batch.new_rows(mapping.bronze), restate=restate)
+def unit(source: Source, meaning: Meaning) -> Unit:
+    """A source as a part of the batch."""
+    mapping, rules = source.mapping, fingerprint(source, meaning)
+    return Unit(mapping.source, [mapping.bronze], outputs(source), rules)
+
+
+def step(batch: Batch, sources: dict[str, Source], meaning: Meaning) -> None:
+    """Conform the sources that have new records."""
+    deliveries = [
+        Delivery(s, batch.new_rows(s.mapping.bronze, part), part)
+        for part in batch.at_work
+        for s in [sources[part.unit.name]]
+    ]
+    if deliveries:
+        conform(batch, deliveries, meaning)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
+from tools.compare_lakes import differences
 
-from lakecdp import contracts
 from lakecdp.pipeline import DAILY
 from lakecdp.platform.job import Job
 from lakecdp.platform.settings import Conf, load_settings
@@ -25,8 +25,6 @@ from lakecdp.runner import run_pipeline
 pytestmark = [pytest.mark.spark, pytest.mark.e2e]
 
 LAST_DAY = date(2026, 10, 31)
-# What differs between two runs over the same files: when and in which batch a row was written.
-CLOCKS = {"_batch", "arrived_at", "replayed_at", "scored_at", "computed_at"}
 
 
 def journey(spark: SparkSession, lake: Path, landing: Path) -> list[str]:
@@ -70,6 +68,7 @@ class Run:
     """`lakecdp run` as a process of its own, in a group that can be killed as one."""
 
     def __init__(self, lake: Path, landing: Path, first: str):
+        self.told: list[str] = []
         command = [sys.executable, "-u", "-m", "lakecdp.cli", "run", "--env", "demo"]
         command += ["--lake", str(lake), "--landing", str(landing), "--from", first]
         command += ["--run-date", LAST_DAY.isoformat(), "--approve-as", "tester"]
@@ -85,8 +84,14 @@ class Run:
         """The progress lines as they come."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            self.told.append(line)
             if line.startswith("["):
                 yield line.strip()
+
+    def rest(self) -> str:
+        """All that it says until it ends by itself."""
+        list(self.finished_jobs())
+        return "".join(self.told)
 
     def kill(self) -> None:
         """SIGKILL for the process and its JVM."""
@@ -107,8 +112,8 @@ def test_no_row_is_lost_or_doubled_when_every_job_is_killed(
         try:
             if number:
                 line = next(run.finished_jobs(), "")
-                assert line.startswith("[1/"), f"{first.name} printed {line!r}"
-                assert "failed" not in line
+                assert line.startswith("[1/"), f"{first.name} printed {run.told}"
+                assert "failed" not in line, run.rest()
             else:
                 wait_for(lake, run)
             time.sleep(moment.uniform(0.0, 3.0))
@@ -125,27 +130,3 @@ def wait_for(lake: Path, run: Run) -> None:
         assert run.process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.1)
-
-
-def differences(spark: SparkSession, one: Path, other: Path) -> dict[str, tuple[int, int]]:
-    """Rows of silver and features that only one of two lakes has, by table."""
-    found = {}
-    for name, contract in contracts.all_tables().items():
-        if not name.startswith("silver.") or name == "silver.vacated":
-            continue
-        path = name.replace(".", "/")
-        if not (one / path).exists() and not (other / path).exists():
-            continue
-        columns = [
-            f"to_json(`{c.name}`)" if "VARIANT" in c.type.upper() else f"`{c.name}`"
-            for c in contract.columns
-            if c.name not in CLOCKS
-        ]
-        a, b = (
-            spark.read.format("delta").load(str(lake / path)).selectExpr(*columns)
-            for lake in (one, other)
-        )
-        left, right = a.exceptAll(b).count(), b.exceptAll(a).count()
-        if left or right:
-            found[name] = (left, right)
-    return found

@@ -1,23 +1,24 @@
-"""Take the new files of one source into bronze, each exactly once."""
+"""Take the new files of sources into bronze, each exactly once."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.bronze import records
 from lakecdp.bronze.mapping import Source, SourceMapping
-from lakecdp.platform.batch import Batch
+from lakecdp.platform.batch import Batch, Unit
 from lakecdp.platform.errors import LakecdpError
-from lakecdp.platform.fs import FileEntry, java_message, list_files, read_head
+from lakecdp.platform.fs import FileEntry, java_message, matching, read_head
 
+QUARANTINE, FILES = "silver.quarantine", "bronze.landed_file"
 LANDED, REFUSED = "landed", "refused"
 _HARMED = (
     "EOF",
@@ -46,32 +47,47 @@ class FileState:
 
 @dataclass
 class Landing:
-    """The files of one batch and the lines of those that can be read."""
+    """The new files of one source and the lines of those that can be read."""
 
+    source: Source
     states: dict[str, FileState]
     frame: DataFrame | None = None
     notes: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        """The source as a part of the batch."""
+        bronze = self.source.mapping.bronze
+        outputs = (bronze, QUARANTINE, FILES)
+        return Unit(self.source.mapping.source, outputs=outputs, idle=not self.states)
+
+
+Known = frozenset[tuple[str, str, int, int]]
+
+
+def landed_files(rows: DataFrame) -> Known:
+    """The files that have landed, each in the form it then had: source, path, bytes, time (ms).
+
+    Args:
+        rows: bronze.landed_file.
+    """
+    found = rows.select("source", "file", "bytes", F.unix_millis("modified_at")).collect()
+    return frozenset((r[0], r[1], r[2], r[3]) for r in found)
 
 
 def new_files(
-    spark: SparkSession, landing: str, mapping: SourceMapping, known: DataFrame
+    present: Iterable[FileEntry], mapping: SourceMapping, known: Known
 ) -> list[FileEntry]:
     """Files of a source that have not landed in their present form.
 
     Args:
-        spark: the session.
-        landing: the landing folder.
+        present: the files in the landing folder.
         mapping: the source.
-        known: bronze.landed_file.
+        known: see `landed_files`.
     """
-    present = list_files(spark, landing, tuple(mapping.files))
-    if not present:
-        return []
-    rows = known.where(F.col("source") == mapping.source).select(
-        "file", "bytes", F.unix_millis("modified_at").alias("changed")
-    )
-    landed = {(r["file"], r["bytes"], r["changed"]) for r in rows.collect()}
-    return [f for f in present if (f.path, f.bytes, _millis(f)) not in landed]
+    mine = matching(present, mapping.files)
+    return [f for f in mine if (mapping.source, f.path, f.bytes, _millis(f)) not in known]
 
 
 def _millis(f: FileEntry) -> int:
@@ -79,13 +95,13 @@ def _millis(f: FileEntry) -> int:
 
 
 def open_files(spark: SparkSession, source: Source, files: Sequence[FileEntry]) -> Landing:
-    """Read headers, set harmed files aside and parse the lines of the others.
+    """Read headers, set harmed files aside and parse the lines of the others; writes nothing.
 
     Raises:
         LakecdpError: a column that the mapping names is missing, or a file cannot be read at all.
     """
     mapping = source.mapping
-    landing = Landing({f.uri: FileState(f) for f in files})
+    landing = Landing(source, {f.uri: FileState(f) for f in files})
     for state in landing.states.values():
         _open(spark, mapping, state)
     readable = [s for s in landing.states.values() if s.reason is None]
@@ -211,40 +227,53 @@ def _sound(
     return [s for s in states if s.reason is None]
 
 
-def land(batch: Batch, source: Source, landing: Landing) -> None:
-    """Write the records, the refused ones and the list of files, and state the account."""
-    mapping = source.mapping
+def land(batch: Batch, landings: Sequence[Landing]) -> None:
+    """Write records, refused records and the list of files of several sources, with accounts.
+
+    Args:
+        batch: its parts are the sources, by name.
+        landings: from `open_files`, those of sources that the batch has no part for are left out.
+    """
     arrived = F.lit(batch.started_at).cast("timestamp")
-    written, refused = 0, 0
-    if landing.frame is not None:
-        seen = Observation()
-        frame = _placed(landing).observe(
-            seen,
-            F.count(F.lit(1)).alias("records"),
-            F.count_if(F.col("reason").isNotNull()).alias("refused"),
+    parts = {p.unit.name: p for p in batch.at_work}
+    mine = [x for x in landings if x.source.mapping.source in parts]
+    written = {x.source.mapping.source: _append(batch, x, arrived) for x in mine}
+    bad = [frame for x in mine for frame in _refused(batch.spark, x)]
+    if bad:
+        rows = reduce(DataFrame.unionByName, bad).withColumns(
+            {
+                "target": F.lit("bronze"),
+                "status": F.lit("open"),
+                "arrived_at": arrived,
+                "replayed_at": F.lit(None),
+            }
         )
-        good = frame.where(F.col("reason").isNull()).withColumn("arrived_at", arrived)
-        written = batch.append(mapping.bronze, good)
-        refused = int(seen.get["refused"])
-    bad = _refused(batch, mapping, landing, refused > 0)
-    if bad is not None:
-        batch.upsert("silver.quarantine", bad)
-    _count_files(batch, mapping, landing, refused > 0)
-    batch.append("bronze.landed_file", _file_rows(batch, mapping, landing))
-    whole = sum(1 for s in landing.states.values() if s.reason is not None)
-    batch.balance(
-        mapping.bronze,
-        rows_in=written + refused + whole,
-        rows_out=written,
-        quarantined=refused + whole,
-    )
-    batch.count(
-        rows_in=written + refused + whole,
-        rows_out=written,
-        rows_duplicate=0,
-        rows_quarantined=refused + whole,
-    )
-    batch.summary.message = "; ".join(landing.notes) or None
+        batch.upsert(QUARANTINE, rows, mostly_new=True)
+    _count_files(batch, mine)
+    batch.append(FILES, _file_rows(batch, mine))
+    for landing in mine:
+        name = landing.source.mapping.source
+        whole = sum(1 for s in landing.states.values() if s.reason is not None)
+        aside = landing.refused + whole
+        out = written[name]
+        bronze = landing.source.mapping.bronze
+        parts[name].balance(bronze, rows_in=out + aside, rows_out=out, quarantined=aside)
+        parts[name].count(
+            rows_in=out + aside, rows_out=out, rows_duplicate=0, rows_quarantined=aside
+        )
+        parts[name].summary.message = "; ".join(landing.notes) or None
+
+
+def _append(batch: Batch, landing: Landing, arrived: Column) -> int:
+    """Write the readable records of a source and count the others; returns the rows written."""
+    if landing.frame is None:
+        return 0
+    seen = Observation()
+    frame = _placed(landing).observe(seen, F.count_if(F.col("reason").isNotNull()).alias("refused"))
+    good = frame.where(F.col("reason").isNull()).withColumn("arrived_at", arrived)
+    written = batch.append(landing.source.mapping.bronze, good)
+    landing.refused = int(seen.get["refused"])
+    return written
 
 
 def _placed(landing: Landing) -> DataFrame:
@@ -268,11 +297,10 @@ def _bare(uri: str) -> str:
     return f"{scheme}:/{rest.lstrip('/')}"
 
 
-def _refused(
-    batch: Batch, mapping: SourceMapping, landing: Landing, some: bool
-) -> DataFrame | None:
+def _refused(spark: SparkSession, landing: Landing) -> list[DataFrame]:
+    """Refused records, and files refused as a whole: source, file, line, reason, raw."""
     parts = []
-    if some and landing.frame is not None:
+    if landing.refused and landing.frame is not None:
         parts.append(
             _placed(landing)
             .where(F.col("reason").isNotNull())
@@ -280,42 +308,41 @@ def _refused(
         )
     whole = [(s.entry.path, 0, s.reason, None) for s in landing.states.values() if s.reason]
     if whole:
-        spark = batch.spark
         parts.append(
             spark.createDataFrame(whole, "file string, line bigint, reason string, raw binary")
         )
-    if not parts:
-        return None
-    return reduce(DataFrame.unionByName, parts).select(
-        "*",
-        F.lit(mapping.source).alias("source"),
-        F.lit("bronze").alias("target"),
-        F.lit("open").alias("status"),
-        F.lit(batch.started_at).alias("arrived_at"),
-        F.lit(None).alias("replayed_at"),
-    )
+    return [p.withColumn("source", F.lit(landing.source.mapping.source)) for p in parts]
 
 
-def _count_files(batch: Batch, mapping: SourceMapping, landing: Landing, some: bool) -> None:
-    by_path = {s.entry.path: s for s in landing.states.values()}
-    if landing.frame is not None:
-        for row in batch.written(mapping.bronze).groupBy("file").count().collect():
-            by_path[row["file"]].records += row["count"]
-    if some:
-        refused = batch.written("silver.quarantine").where("line > 0")
-        for row in refused.groupBy("file").count().collect():
-            by_path[row["file"]].records += row["count"]
-            by_path[row["file"]].quarantined += row["count"]
+def _count_files(batch: Batch, landings: Sequence[Landing]) -> None:
+    """Records and refused records of each file, counted in what was written."""
+    states = {
+        (x.source.mapping.source, s.entry.path): s for x in landings for s in x.states.values()
+    }
+    read = [x.source.mapping for x in landings if x.frame is not None]
+    if not read:
+        return
+    by_file = [
+        batch.written(m.bronze).groupBy(F.lit(m.source).alias("source"), "file").count()
+        for m in read
+    ]
+    for row in reduce(DataFrame.unionByName, by_file).collect():
+        states[row["source"], row["file"]].records += row["count"]
+    if any(x.refused for x in landings):
+        refused = batch.written(QUARANTINE).where("line > 0 AND target = 'bronze'")
+        for row in refused.groupBy("source", "file").count().collect():
+            states[row["source"], row["file"]].records += row["count"]
+            states[row["source"], row["file"]].quarantined += row["count"]
 
 
-def _file_rows(batch: Batch, mapping: SourceMapping, landing: Landing) -> DataFrame:
-    schema = ", ".join(f"{c.name} {c.type}" for c in contracts.table("bronze.landed_file").columns)
+def _file_rows(batch: Batch, landings: Sequence[Landing]) -> DataFrame:
+    schema = ", ".join(f"{c.name} {c.type}" for c in contracts.table(FILES).columns)
     rows: list[tuple[Any, ...]] = []
-    for s in landing.states.values():
+    for name, s in ((x.source.mapping.source, s) for x in landings for s in x.states.values()):
         refused = s.reason is not None
         rows.append(
             (
-                mapping.source, s.entry.path, s.entry.bytes, s.entry.modified_at,
+                name, s.entry.path, s.entry.bytes, s.entry.modified_at,
                 1 if refused else s.records, 0 if refused else s.records - s.quarantined,
                 1 if refused else s.quarantined, s.header, REFUSED if refused else LANDED, s.reason,
                 batch.started_at,

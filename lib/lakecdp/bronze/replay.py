@@ -56,7 +56,7 @@ def _replay(batch: Batch, source: Source, refused: DataFrame) -> None:
         ["source", "file", "bytes", "modified_at"],
     )
     still = total - landed - whole.count()
-    batch.balance(mapping.bronze, rows_in=total, rows_out=total - still, quarantined=still)
+    batch.only.balance(mapping.bronze, rows_in=total, rows_out=total - still, quarantined=still)
     batch.count(rows_in=total, rows_out=total - still, rows_duplicate=0, rows_quarantined=still)
     if retried:
         batch.summary.message = f"{retried} refused file(s) will be tried again"

@@ -4,9 +4,9 @@ from lakecdp.contracts.table import TableContract, column
 
 CONTRACT = TableContract(
     name="operations.run",
-    grain="one row per batch of a job",
+    grain="one row per batch of a job and part of it, such as a source",
     owner="platform/ledger",
-    key=("run_seq",),
+    key=("run_seq", "unit"),
     cluster_by=(),
     columns=(
         column("run_seq", "BIGINT", "Number of the batch, increasing", required=True),
@@ -21,7 +21,7 @@ CONTRACT = TableContract(
         column("run_date", "DATE", "Date the run stands for", required=True),
         column("started_at", "TIMESTAMP", "Start (UTC)", required=True),
         column("finished_at", "TIMESTAMP", "End (UTC)", required=True),
-        column("seconds", "DECIMAL(12,3)", "Duration", required=True),
+        column("seconds", "DECIMAL(12,3)", "Duration of the batch", required=True),
         column("outcome", "STRING", "published, unchanged, warned or failed", required=True),
         column("rows_in", "BIGINT", "Rows taken in"),
         column("rows_out", "BIGINT", "Rows written"),

@@ -25,7 +25,6 @@ READS = (*INPUTS, "silver.vacated")
 WRITES = (NODE, EDGE, LINK, CHANGE)
 VERSION = "1"
 WHOLE_BELOW = 1_000_000
-FEW = 100_000
 _NONE = np.zeros(0, dtype=np.int64)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -63,22 +62,19 @@ def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELO
             for those that the batch can change; what is written is the same.
     """
     tables = _Tables(batch)
-    try:
-        if batch.full:
-            edges, nodes = _everything(tables)
-        else:
-            edges, nodes = increment(tables.read, tables.new, tables.read(EDGE), tables.read(NODE))
-        lake = _lake(tables, rules, edges, nodes)
-        seeds = _NONE if batch.full else region.seeds(edges, nodes)
-        if not batch.full and not len(seeds):
-            found = None
-        elif batch.full or tables.read(EDGE).count() <= whole_below:
-            found = region.everything(lake)
-        else:
-            found = region.touched(lake, seeds)
-        return _write(tables, lake, edges, nodes, found)
-    finally:
-        tables.release()
+    if batch.full:
+        edges, nodes = _everything(tables)
+    else:
+        edges, nodes = increment(tables.read, tables.new, tables.read(EDGE), tables.read(NODE))
+    lake = _lake(tables, rules, edges, nodes)
+    seeds = _NONE if batch.full else region.seeds(edges, nodes)
+    if not batch.full and not len(seeds):
+        found = None
+    elif batch.full or tables.read(EDGE).count() <= whole_below:
+        found = region.everything(lake)
+    else:
+        found = region.touched(lake, seeds)
+    return _write(tables, lake, edges, nodes, found)
 
 
 class _Tables:
@@ -87,7 +83,6 @@ class _Tables:
     def __init__(self, batch: Batch):
         self.batch = batch
         self._open: dict[str, DataFrame] = {}
-        self._held: list[DataFrame] = []
 
     def read(self, name: str) -> DataFrame:
         """The published rows."""
@@ -100,19 +95,8 @@ class _Tables:
         return self.read(name).where(F.col("_batch") > self.batch.since.mark)
 
     def keep(self, frame: DataFrame) -> DataFrame:
-        """The same rows, computed once: in the plan itself while they are few, else cached."""
-        if not self.batch.full:
-            rows = frame.limit(FEW + 1).toArrow()
-            if rows.num_rows <= FEW:
-                return frame.sparkSession.createDataFrame(rows, frame.schema)
-        kept = frame.persist()
-        self._held.append(kept)
-        return kept
-
-    def release(self) -> None:
-        """Free what is cached."""
-        for frame in self._held:
-            frame.unpersist()
+        """The same rows, computed once."""
+        return self.batch.hold(frame) if self.batch.full else self.batch.keep(frame)
 
 
 def _everything(tables: _Tables) -> tuple[Changes, Changes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
 from pyspark.sql import Column, DataFrame
@@ -49,18 +50,25 @@ def collect(job: Job) -> Report:
     s, ledger = job.settings, job.ledger.published
     links = job.read("identity.link").where("valid_to IS NULL").select("node_id", "customer_id")
     orders = sales.owned_orders(job.read("silver.order"), links, job.run_date, s.currency).persist()
-    try:
-        totals = sales.totals(orders, job.read("silver.return"), job.run_date)
-        months = sales.cohorts(orders, job.run_date)
-        products = sales.top_products(orders, job.read("silver.order_line"), job.run_date)
-        categories = sales.top_categories(orders, job.run_date)
-    finally:
-        orders.unpersist()
-    segments = segment_names(job)
-    people = customers.crossed(
-        job.read("gold.customer_feature"), job.read("gold.segment"), job.read("gold.score")
-    )
-    run_id, run_seq, accounts = runs(job.read("operations.run"), job.name)
+    returned, lines = job.read("silver.return"), job.read("silver.order_line")
+    crossed = (job.read(t) for t in ("gold.customer_feature", "gold.segment", "gold.score"))
+    names = segment_names(job)
+    # Many small queries: the next one is planned while one runs.
+    with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-report") as threads:
+        people = threads.submit(customers.crossed, *crossed)
+        totals = threads.submit(sales.totals, orders, returned, job.run_date)
+        cohorts = threads.submit(sales.cohorts, orders, job.run_date)
+        products = threads.submit(sales.top_products, orders, lines, job.run_date)
+        categories = threads.submit(sales.top_categories, orders, job.run_date)
+        days = job.read("gold.node_day")
+        activity = threads.submit(customers.activity, links, days, job.run_date)
+        active = tag_rules.load(job.conf).active
+        tags = threads.submit(customers.tags, job.read("gold.tag_matrix"), active, s.language)
+        done = threads.submit(runs, job.read("operations.run"), job.name)
+        refused = threads.submit(refusals, job.read("silver.quarantine"))
+    orders.unpersist()
+    run_id, run_seq, accounts = done.result()
+    crowd = people.result()
     return Report(
         company=s.company,
         currency=s.currency,
@@ -69,19 +77,17 @@ def collect(job: Job) -> Report:
         run_id=run_id,
         run_seq=run_seq,
         versions={t: ledger[t] for t in sorted(ledger) if t in INPUTS},
-        sales=totals,
-        activity=customers.activity(links, job.read("gold.node_day"), job.run_date),
-        lifecycle=customers.grouping(people, "lifecycle", segments["lifecycle"]),
-        tiers=customers.grouping(people, "rfm", segments["rfm"]),
-        buyers=Buyers(sum(p["buyers"] for p in people), sum(p["repeaters"] for p in people)),
-        cohorts=months,
-        products=products,
-        categories=categories,
-        tags=customers.tags(
-            job.read("gold.tag_matrix"), tag_rules.load(job.conf).active, s.language
-        ),
-        churn=customers.churn(people, segments["rfm"]),
-        quality=quality(accounts, job.read("silver.quarantine")),
+        sales=totals.result(),
+        activity=activity.result(),
+        lifecycle=customers.grouping(crowd, "lifecycle", names["lifecycle"]),
+        tiers=customers.grouping(crowd, "rfm", names["rfm"]),
+        buyers=Buyers(sum(p["buyers"] for p in crowd), sum(p["repeaters"] for p in crowd)),
+        cohorts=cohorts.result(),
+        products=products.result(),
+        categories=categories.result(),
+        tags=tags.result(),
+        churn=customers.churn(crowd, names["rfm"]),
+        quality=quality(accounts, refused.result()),
     )
 
 
@@ -152,8 +158,8 @@ def reason_kind(reason: Column) -> Column:
     return F.regexp_replace(bare, r"\d[\d,.]*", "#")
 
 
-def quality(accounts: tuple[Account, ...], quarantine: DataFrame) -> Quality:
-    """Accounts with what stands in quarantine, most frequent kinds of reasons first."""
+def refusals(quarantine: DataFrame) -> list[Refusal]:
+    """What stands in quarantine by source and kind of reason, most frequent first."""
     rows = (
         quarantine.groupBy("source", reason_kind(F.col("reason")).alias("reason"))
         .agg(
@@ -163,7 +169,11 @@ def quality(accounts: tuple[Account, ...], quarantine: DataFrame) -> Quality:
         .collect()
     )
     found = [Refusal(r["source"], r["reason"], r["open"], r["replayed"]) for r in rows]
-    found.sort(key=lambda r: (-r.open - r.replayed, r.source, r.reason))
+    return sorted(found, key=lambda r: (-r.open - r.replayed, r.source, r.reason))
+
+
+def quality(accounts: tuple[Account, ...], found: list[Refusal]) -> Quality:
+    """Accounts, with the most frequent refusals and how many there are in all."""
     return Quality(
         accounts,
         tuple(found[:TOP_REASONS]),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -20,8 +21,12 @@ from lakecdp.platform import quality
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake, MergeCounts
 from lakecdp.platform.ledger import Balance, Consumed, Entry, Ledger
+from lakecdp.platform.quality import GateResult
 
 log = logging.getLogger("lakecdp")
+
+FEW = 100_000
+"""So many narrow rows are no burden for the driver."""
 
 
 class LostRowsError(AssertionError):
@@ -44,60 +49,217 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What a batch is told of itself: names, inputs, outputs in the order they are written."""
+class Unit:
+    """A part of a job with progress and accounts of its own, such as a source.
 
-    run_id: str
-    job: str
-    unit: str
-    run_date: date
+    Attributes:
+        name: empty where the job has one part.
+        inputs: tables whose new rows it consumes.
+        outputs: tables it writes, in the order of writing.
+        rules: fingerprint of the rules; when it changes the part is `full`.
+        idle: it is known beforehand that there is nothing to do.
+    """
+
+    name: str = ""
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
     rules: str = ""
+    idle: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a batch is told of itself."""
+
+    run_id: str
+    job: str
+    run_date: date
+    units: Sequence[Unit]
     daily: bool = False
 
 
+class Part:
+    """What one unit has done before, is to do, and has done in this batch.
+
+    Attributes:
+        unit: the unit.
+        since: what it had consumed before.
+        full: all rows must be looked at: first run, or the rules have changed.
+        new_date: first run, or (for daily jobs) another run date than last time.
+        nothing_new: no input was published anew, rules (and, for daily jobs, date) are the same.
+        summary: for the display and the ledger.
+        balances: its accounts by target.
+    """
+
+    def __init__(self, unit: Unit, step: Step, ledger: Ledger):
+        self.unit = unit
+        self.since: Consumed = ledger.consumed(step.job, unit.name)
+        seen = {t: ledger.published.get(t, 0) for t in unit.inputs}
+        self.consumed = Consumed(0, seen, unit.rules, step.run_date.isoformat())
+        first = not self.since.mark
+        self.full = first or self.since.rules != unit.rules
+        self.new_date = first or (step.daily and self.since.run_date != step.run_date.isoformat())
+        same = not (self.full or self.new_date) and self.since.seen == seen
+        self.nothing_new = unit.idle or (bool(unit.inputs) and same)
+        self.summary = Summary(step.job, unit.name)
+        self.balances: list[Balance] = []
+
+    @property
+    def keeps_its_place(self) -> bool:
+        """Whether what it has consumed stays as it was, so that a later run looks again."""
+        return self.nothing_new or not self.unit.inputs
+
+    def balance(
+        self, target: str, *, rows_in: int, rows_out: int, duplicate: int = 0, quarantined: int = 0
+    ) -> None:
+        """State the account of one target; the batch fails when it does not balance."""
+        self.balances.append(Balance(target, rows_in, rows_out, duplicate, quarantined))
+
+    def count(
+        self,
+        *,
+        rows_in: int | None = None,
+        rows_out: int | None = None,
+        rows_duplicate: int | None = None,
+        rows_quarantined: int | None = None,
+    ) -> None:
+        """State its rows as a whole, as the ledger and the display show them."""
+        s = self.summary
+        s.rows_in, s.rows_out = rows_in, rows_out
+        s.rows_duplicate, s.rows_quarantined = rows_duplicate, rows_quarantined
+
+
+Written = Callable[[Lake, str], DataFrame]
+
+
+class _Judge:
+    """Gates of a batch, one at a time, in a thread and a session of their own.
+
+    Great Expectations spends most of its time in Python, while Spark is idle.
+    """
+
+    def __init__(self, lake: Lake):
+        self._lake = lake
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lakecdp-gate")
+        self._begun: dict[tuple[str, int], Future[_Found]] = {}
+
+    def begin(self, name: str, version: int, written: Written) -> None:
+        """Judge what was written to a table up to a version, some time soon."""
+        if (name, version) not in self._begun:
+            self._begun[name, version] = self._thread.submit(self._gate, name, written)
+
+    def _gate(self, name: str, written: Written) -> _Found:
+        found = _Found()
+        lake = self._lake.apart()
+        try:
+            found.result = quality.gate(found, name, written(lake, name))
+        except Exception as e:
+            found.error = e
+        return found
+
+    def result(
+        self, name: str, version: int, written: Written, results: list[dict[str, Any]]
+    ) -> GateResult:
+        """What the gate says of a version; its findings are added to `results`.
+
+        Raises:
+            GateError: an expectation marked `fail` does not hold.
+            LakecdpError: an expectation cannot be judged.
+        """
+        self.begin(name, version, written)
+        found = self._begun[name, version].result()
+        results += found.gate_results
+        if found.error is not None:
+            raise found.error
+        assert found.result is not None
+        return found.result
+
+    def close(self) -> None:
+        """Wait for what is being judged, and forget what is not."""
+        self._thread.shutdown(cancel_futures=True)
+
+
 @dataclass
-class _Work:
-    versions: dict[str, int] = field(default_factory=dict)
-    balances: list[Balance] = field(default_factory=list)
-    gates: list[Mapping[str, object]] = field(default_factory=list)
+class _Found:
+    """What one gate found, before it is known whether it counts."""
+
+    gate_results: list[dict[str, Any]] = field(default_factory=list)
+    result: GateResult | None = None
+    error: Exception | None = None
 
 
 class Batch:
-    """All or nothing: its tables become visible together, by one row of the ledger.
+    """All or nothing: its tables become visible together, by one commit of the ledger.
 
     On entry every output is created where it is missing and restored to its published version
-    where a killed run left something unpublished. On a clean exit the ledger row publishes; on an
-    error the outputs are restored and the row says what went wrong.
+    where a killed run left something unpublished. On a clean exit the ledger publishes, with a row
+    for each part; on an error the outputs are restored and the rows say what went wrong.
 
     Attributes:
         seq: run_seq, written to `_batch` of every row.
-        since: what the job had consumed before.
-        full: all rows must be looked at: first run, or the rules have changed.
+        parts: its parts, in order.
         gate_results: what the quality gates found; kept in the ledger.
-        nothing_new: no input was published anew, rules (and, for daily jobs, date) are the same.
     """
 
     def __init__(self, lake: Lake, ledger: Ledger, step: Step):
         self._lake = lake
         self._ledger = ledger
         self._step = step
-        self._work = _Work()
+        self._versions: dict[str, int] = {}
         self._held: list[DataFrame] = []
         self._starts: dict[str, int] = {}
-        self.summary = Summary(step.job, step.unit)
+        self._judge = _Judge(lake)
+        self.parts = [Part(u, step, ledger) for u in step.units]
+        self._outputs = list(
+            dict.fromkeys(t for p in self.parts if not p.nothing_new for t in p.unit.outputs)
+        )
         self.gate_results: list[dict[str, Any]] = []
-        self.since: Consumed = ledger.consumed(step.job, step.unit)
-        seen = {t: ledger.published.get(t, 0) for t in step.inputs}
-        self._consumed = Consumed(0, seen, step.rules, step.run_date.isoformat())
-        first = not self.since.mark
-        self.full = first or self.since.rules != step.rules
-        self.new_date = first or (step.daily and self.since.run_date != step.run_date.isoformat())
-        same = not (self.full or self.new_date) and self.since.seen == seen
-        self.nothing_new = bool(step.inputs) and same
         self.seq = 0
         self.started_at = datetime.now(UTC)
+
+    @property
+    def at_work(self) -> list[Part]:
+        """The parts that have something to do."""
+        return [p for p in self.parts if not p.nothing_new]
+
+    @property
+    def only(self) -> Part:
+        """The part of a batch that has one."""
+        (part,) = self.parts
+        return part
+
+    @property
+    def since(self) -> Consumed:
+        """See `Part`."""
+        return self.only.since
+
+    @property
+    def full(self) -> bool:
+        """See `Part`."""
+        return self.only.full
+
+    @property
+    def new_date(self) -> bool:
+        """See `Part`."""
+        return self.only.new_date
+
+    @property
+    def nothing_new(self) -> bool:
+        """See `Part`."""
+        return self.only.nothing_new
+
+    @nothing_new.setter
+    def nothing_new(self, value: bool) -> None:
+        self.only.nothing_new = value
+
+    @property
+    def summary(self) -> Summary:
+        """See `Part`."""
+        return self.only.summary
+
+    def count(self, **rows: int | None) -> None:
+        """See `Part`."""
+        self.only.count(**rows)
 
     @property
     def spark(self) -> SparkSession:
@@ -111,11 +273,11 @@ class Batch:
 
     def __enter__(self) -> Batch:
         self.seq = self._ledger.next_seq()
-        if not self.nothing_new:
-            if self._step.outputs:
-                quality.preload()
-            for name in self._step.outputs:
-                self._recover(name)
+        if self._outputs:
+            quality.preload()
+            # Creating a table is work of the driver alone: several at once on a first run.
+            with ThreadPoolExecutor(4) as threads:
+                list(threads.map(self._recover, self._outputs))
         return self
 
     def _recover(self, name: str) -> None:
@@ -127,7 +289,7 @@ class Batch:
             log.warning("%s: version %d was never published; back to %d", name, current, published)
             self._lake.restore(name, published)
             self._note_version(name)
-            self._starts[name] = self._work.versions.get(name, current)
+            self._starts[name] = self._versions.get(name, current)
 
     def __exit__(
         self,
@@ -140,78 +302,95 @@ class Batch:
         if error is not None:
             self._fail(error)
             return
-        if not self._work.versions:
-            self._finish("unchanged")
-            entry = self._entry("unchanged")
-            if self.nothing_new or not self._step.inputs:
-                self._ledger.note(entry)
-                return
-            self._consumed.mark = self.seq
-            self._ledger.publish(entry, self._consumed)
-            return
-        try:
-            self._judge()
-        except Exception as e:
-            self._fail(e)
-            raise
-        # What a job reads and writes too is no news to itself.
-        own = {t: v for t, v in self._work.versions.items() if t in self._consumed.seen}
-        self._consumed.seen |= own
-        missed = any(g["failed"] for g in self.gate_results)
-        outcome = "warned" if self._work.gates or missed else "published"
-        self._finish(outcome)
-        self._consumed.mark = self.seq
-        self._ledger.publish(self._entry(outcome), self._consumed)
+        outcome = "unchanged"
+        if self._versions:
+            try:
+                warned = self._verdict()
+            except Exception as e:
+                self._fail(e)
+                raise
+            outcome = "warned" if warned else "published"
+        self._publish(outcome)
 
-    def _judge(self) -> None:
+    def _publish(self, outcome: str) -> None:
+        self._judge.close()
+        for part in self.parts:
+            part.summary.outcome = "unchanged" if part.nothing_new else outcome
+            part.consumed.mark = self.seq
+            # What a job reads and writes too is no news to itself.
+            own = {t: v for t, v in self._versions.items() if t in part.consumed.seen}
+            part.consumed.seen |= own
+        self._finish()
+        if not self._versions and all(p.keeps_its_place for p in self.parts):
+            for part in self.parts:
+                self._ledger.note(self._entry(part))
+            return
+        self._ledger.publish(
+            [(self._entry(p), None if p.nothing_new else p.consumed) for p in self.parts]
+        )
+
+    def _verdict(self) -> bool:
         """Hold what was written, and not yet published, to the accounts and the expectations.
+
+        Returns:
+            whether an expectation marked `warn` does not hold.
 
         Raises:
             LostRowsError: rows do not balance.
             GateError: an expectation marked `fail` does not hold.
         """
-        lost = [b for b in self._work.balances if not b.holds]
+        lost = [b for p in self.parts for b in p.balances if not b.holds]
         if lost:
             raise LostRowsError(f"{self._step.job}: rows do not balance: {lost}")
-        for name in self._work.versions:
-            quality.gate(self, name, self.written(name))
+        for name in [t for t in self._outputs if t in self._versions]:
+            version = self._versions[name]
+            found = self._judge.result(name, version, self._written_by, self.gate_results)
+            for part in self.at_work:
+                if found.failed and part.summary.message is None and name in part.unit.outputs:
+                    part.summary.message = str(found.failed[0]["sentence"])
+        return any(g["failed"] for g in self.gate_results)
 
     def _fail(self, error: BaseException) -> None:
-        self.summary.message = java_message(error) if isinstance(error, Exception) else "stopped"
-        self._finish("failed")
+        self._judge.close()
+        said = java_message(error) if isinstance(error, Exception) else "stopped"
+        for part in self.parts:
+            part.summary.outcome = "unchanged"
+        for part in self.at_work or self.parts:
+            part.summary.outcome, part.summary.message = "failed", said
         restored: dict[str, int] = {}
-        for name in self._work.versions:
+        for name in self._versions:
             published = self._ledger.published.get(name, 0)
             self._lake.restore(name, published)
             current = self._lake.version(name)
             if current is not None:
                 restored[name] = current
-        self._work.versions = restored
-        self._ledger.publish(self._entry("failed"))
+        self._versions = restored
+        self._finish()
+        self._ledger.publish([(self._entry(p), None) for p in self.parts])
 
-    def _finish(self, outcome: str) -> None:
-        self.summary.outcome = outcome
-        self.summary.seconds = (datetime.now(UTC) - self.started_at).total_seconds()
+    def _finish(self) -> None:
+        self._finished_at = datetime.now(UTC)
+        for part in self.parts:
+            part.summary.seconds = (self._finished_at - self.started_at).total_seconds()
 
-    def _entry(self, outcome: str) -> Entry:
-        s = self.summary
-        gates = [*self._work.gates, *self.gate_results]
+    def _entry(self, part: Part) -> Entry:
+        s = part.summary
         return Entry(
             run_seq=self.seq,
             run_id=self._step.run_id,
             job=self._step.job,
-            unit=self._step.unit,
+            unit=part.unit.name,
             run_date=self._step.run_date,
             started_at=self.started_at,
-            finished_at=datetime.now(UTC),
-            outcome=outcome,
+            finished_at=self._finished_at,
+            outcome=s.outcome,
             rows_in=s.rows_in,
             rows_out=s.rows_out,
             rows_duplicate=s.rows_duplicate,
             rows_quarantined=s.rows_quarantined,
-            balance=self._work.balances,
-            versions=self._work.versions,
-            gates=json.dumps(gates, default=str) if gates else None,
+            balance=part.balances,
+            versions={} if part.nothing_new else self._versions,
+            gates=json.dumps(self.gate_results, default=str) if self.gate_results else None,
             code_version=lakecdp.__version__,
             message=s.message,
         )
@@ -220,12 +399,17 @@ class Batch:
 
     def read(self, name: str) -> DataFrame:
         """The published rows of a table; for an output, those before this batch."""
-        return self._ledger.read(name, fixed=name in self._step.outputs)
+        return self._ledger.read(name, fixed=name in self._outputs)
 
-    def new_rows(self, name: str) -> DataFrame:
-        """The rows of an input written since this job last published; all of them when `full`."""
-        rows = self.read(name)
-        return rows if self.full else rows.where(F.col("_batch") > self.since.mark)
+    def new_rows(self, name: str, part: Part | None = None) -> DataFrame:
+        """The rows of an input written since a part last published; all of them when it is `full`.
+
+        Args:
+            name: the table.
+            part: needed where the batch has several.
+        """
+        part, rows = part or self.only, self.read(name)
+        return rows if part.full else rows.where(F.col("_batch") > part.since.mark)
 
     def published(self, name: str) -> bool:
         """Whether some batch has published rows of a table."""
@@ -233,21 +417,43 @@ class Batch:
 
     def written(self, name: str) -> DataFrame:
         """The rows that this batch has written to one of its tables."""
+        return self._written_by(self._lake, name)
+
+    def _written_by(self, lake: Lake, name: str) -> DataFrame:
         start = self._starts.get(name, self._ledger.published.get(name, 0))
-        return self._lake.read_added(name, start).where(F.col("_batch") == self.seq)
+        return lake.read_added(name, start).where(F.col("_batch") == self.seq)
+
+    def hold(self, frame: DataFrame) -> DataFrame:
+        """The same rows, cached until the end of the batch."""
+        self._held.append(frame.persist())
+        return frame
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """The same rows, computed once: in the plan itself while they are few, else cached."""
+        rows = frame.limit(FEW + 1).toArrow()
+        if rows.num_rows <= FEW:
+            return self.spark.createDataFrame(rows, frame.schema)
+        return self.hold(frame)
 
     # Writing
 
+    def _begin(self, name: str) -> TableContract:
+        """Tables written before are complete, as a rule: judge them while this one is written."""
+        for other, version in list(self._versions.items()):
+            if other != name:
+                self._judge.begin(other, version, self._written_by)
+        return contracts.table(name)
+
     def append(self, name: str, frame: DataFrame) -> int:
         """Append rows; returns how many."""
-        contract = contracts.table(name)
+        contract = self._begin(name)
         written = self._lake.append(contract, self._shape(contract, frame), self._meta())
         self._note_version(name)
         return written
 
     def replace(self, name: str, frame: DataFrame, where: str | None = None) -> int:
         """Replace the rows matching `where`, or all, by `frame`; returns the rows written."""
-        contract = contracts.table(name)
+        contract = self._begin(name)
         written = self._lake.overwrite(contract, self._shape(contract, frame), self._meta(), where)
         self._note_version(name)
         return written
@@ -279,15 +485,15 @@ class Batch:
                 than a merge.
         """
         contract = contracts.table(name)
-        if mostly_new and self.published(name) and name not in self._work.versions:
-            frame = frame.persist()
-            self._held.append(frame)
+        if mostly_new and self.published(name) and name not in self._versions:
+            frame = self.hold(frame)
             if not self._lake.any_key(contract, frame):
                 return MergeCounts(inserted=self.append(name, frame))
-        if not self._ledger.published.get(name) and name not in self._work.versions and insert:
+        if not self._ledger.published.get(name) and name not in self._versions and insert:
             keep = frame.where(f"NOT ({delete_when.replace('s.', '')})") if delete_when else frame
             if not evolve:
                 return MergeCounts(inserted=self.append(name, keep))
+        self._begin(name)
         shaped = self._shape(contract, frame, extra=evolve or delete_when is not None)
         counts = self._lake.merge(
             contract,
@@ -304,7 +510,7 @@ class Batch:
 
     def delete_keys(self, name: str, keys: DataFrame, on: Sequence[str]) -> int:
         """Delete the rows whose columns `on` stand in `keys`; returns how many."""
-        counts = self._lake.delete(contracts.table(name), keys, self._meta(), on)
+        counts = self._lake.delete(self._begin(name), keys, self._meta(), on)
         self._note_version(name)
         return counts.deleted
 
@@ -322,38 +528,14 @@ class Batch:
             "run_seq": self.seq,
             "run_id": self._step.run_id,
             "job": self._step.job,
-            "unit": self._step.unit,
             "run_date": self._step.run_date.isoformat(),
-            "inputs": self._consumed.seen,
-            "since": self.since.mark,
+            "units": {
+                p.unit.name: {"inputs": p.consumed.seen, "since": p.since.mark}
+                for p in self.at_work
+            },
         }
 
     def _note_version(self, name: str) -> None:
         version = self._lake.version(name)
         if version is not None and version != self._ledger.published.get(name):
-            self._work.versions[name] = version
-
-    # Accounts
-
-    def balance(
-        self, target: str, *, rows_in: int, rows_out: int, duplicate: int = 0, quarantined: int = 0
-    ) -> None:
-        """State the account of one target; the batch fails when it does not balance."""
-        self._work.balances.append(Balance(target, rows_in, rows_out, duplicate, quarantined))
-
-    def count(
-        self,
-        *,
-        rows_in: int | None = None,
-        rows_out: int | None = None,
-        rows_duplicate: int | None = None,
-        rows_quarantined: int | None = None,
-    ) -> None:
-        """State the rows of the whole batch, as the ledger and the display show them."""
-        s = self.summary
-        s.rows_in, s.rows_out = rows_in, rows_out
-        s.rows_duplicate, s.rows_quarantined = rows_duplicate, rows_quarantined
-
-    def warn(self, gate: Mapping[str, object]) -> None:
-        """Record an expectation marked `warn` that does not hold."""
-        self._work.gates.append(gate)
+            self._versions[name] = version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -10,7 +11,6 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lakecdp.platform.errors import LakecdpError
-
 
 _MOST = (1 << 31) - 1
 
@@ -45,11 +45,11 @@ def exists(spark: SparkSession, uri: str) -> bool:
     return bool(fs.exists(path))
 
 
-def list_files(spark: SparkSession, folder: str, patterns: tuple[str, ...]) -> list[FileEntry]:
-    """Files below `folder` whose path matches a pattern, in order of path.
+def list_files(spark: SparkSession, folder: str) -> list[FileEntry]:
+    """All files below `folder`, in order of path.
 
     Names that begin with `.` or `_`, or end in `.tmp` or `.part`, are still being written and are
-    passed over. `*` in a pattern also matches across folders.
+    passed over.
 
     Raises:
         LakecdpError: the folder does not exist or cannot be listed.
@@ -69,14 +69,18 @@ def list_files(spark: SparkSession, folder: str, patterns: tuple[str, ...]) -> l
                 continue
             if path.endswith((".tmp", ".part", ".crc")):
                 continue
-            if any(fnmatch(path, p) for p in patterns):
-                changed = datetime.fromtimestamp(status.getModificationTime() / 1000, UTC)
-                found.append(FileEntry(uri, path, status.getLen(), changed))
+            changed = datetime.fromtimestamp(status.getModificationTime() / 1000, UTC)
+            found.append(FileEntry(uri, path, status.getLen(), changed))
     except Exception as e:
         raise LakecdpError(
             f"The landing folder {folder} cannot be listed: {java_message(e)}"
         ) from None
     return sorted(found, key=lambda f: f.path)
+
+
+def matching(files: Iterable[FileEntry], patterns: Sequence[str]) -> list[FileEntry]:
+    """The files whose path matches a pattern; `*` also matches across folders."""
+    return [f for f in files if any(fnmatch(f.path, p) for p in patterns)]
 
 
 def read_head(spark: SparkSession, uri: str, limit: int = 1 << 20) -> bytes:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from pyspark.sql import DataFrame, SparkSession
 
 from lakecdp.platform import logs
-from lakecdp.platform.batch import Batch, Step, Summary
+from lakecdp.platform.batch import Batch, Step, Summary, Unit
 from lakecdp.platform.errors import LakecdpError, UsageError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake
@@ -95,7 +95,7 @@ class Job:
         rules: str = "",
         daily: bool = False,
     ) -> Iterator[Batch]:
-        """One batch of this job.
+        """One batch of this job with a single part; see `Unit` for the arguments.
 
         Args:
             unit: part of the job with progress of its own, such as a source.
@@ -104,20 +104,54 @@ class Job:
             rules: fingerprint of the rules; when it changes the batch is `full`.
             daily: the result depends on the run date too.
         """
-        step = Step(
-            self.run_id, self.name, unit, self.run_date, tuple(inputs), tuple(outputs), rules, daily
-        )
+        one = Unit(unit, tuple(inputs), tuple(outputs), rules)
+        with self.batch_of([one], daily=daily) as batch:
+            yield batch
+
+    @contextmanager
+    def batch_of(self, units: Sequence[Unit], *, daily: bool = False) -> Iterator[Batch]:
+        """One batch of this job for several parts."""
+        step = Step(self.run_id, self.name, self.run_date, tuple(units), daily)
         batch = Batch(self.lake, self.ledger, step)
-        self.summaries.append(batch.summary)
+        self.summaries += [p.summary for p in batch.parts]
         with batch:
             yield batch
-        self.log.info(
-            "%s %s %s",
-            self.name,
-            unit,
-            batch.summary.outcome,
-            extra={"fields": vars(batch.summary)},
-        )
+        for part in batch.parts:
+            self.log.info(
+                "%s %s %s",
+                self.name,
+                part.unit.name,
+                part.summary.outcome,
+                extra={"fields": vars(part.summary)},
+            )
+
+    def together(self, units: Sequence[Unit], work: Callable[[Batch], None]) -> None:
+        """Do the work for all units in one batch, because each table written costs seconds.
+
+        When that fails, each unit that has something to do gets a batch of its own: the one at
+        fault fails by name, and the others are done.
+        """
+        before = len(self.summaries)
+        working = [u for u in units if not u.idle]
+        try:
+            with self.batch_of(units) as batch:
+                work(batch)
+        except UsageError:
+            raise
+        except Exception as e:
+            self.log.warning("%s failed: %s", self.name, java_message(e))
+            self.log.debug("%s failed", self.name, exc_info=True)
+            if len(working) < 2:
+                self.fail(_of_unit(units[0] if not working else working[0], e))
+                return
+            del self.summaries[before:]
+            for unit in working:
+                self.together([unit], work)
+
+    def restates(self, unit: Unit) -> bool:
+        """Whether a unit has run before under other rules."""
+        since = self.ledger.consumed(self.name, unit.name)
+        return since.mark > 0 and since.rules != unit.rules
 
     def read(self, name: str) -> DataFrame:
         """The published rows of a table."""
@@ -126,6 +160,11 @@ class Job:
     def fail(self, sentence: str) -> None:
         """Report that one part failed while the rest of the job goes on."""
         self.failures.append(sentence)
+
+
+def _of_unit(unit: Unit, error: Exception) -> str:
+    said = java_message(error)
+    return said if said.startswith(f"source {unit.name}") else f"source {unit.name}: {said}"
 
 
 def arguments(doc: str | None, prog: str | None = None) -> argparse.ArgumentParser:

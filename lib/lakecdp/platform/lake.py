@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,14 @@ class Lake:
     def __init__(self, spark: SparkSession, uri: str):
         self.spark = spark
         self.uri = uri.rstrip("/")
+        self._apart: Lake | None = None
+        self._statements = threading.Lock()
+
+    def apart(self) -> Lake:
+        """The same lake through a session of its own: settings and views do not meet."""
+        if self._apart is None:
+            self._apart = Lake(self.spark.newSession(), self.uri)
+        return self._apart
 
     def path(self, name: str) -> str:
         """Where a table lies."""
@@ -197,14 +206,16 @@ class Lake:
         )
 
     def _sql(self, text: str, frame: DataFrame, meta: Mapping[str, Any]) -> MergeCounts:
-        view = "lakecdp_merge_source"
+        view = f"lakecdp_merge_source_{threading.get_ident()}"
         frame.createOrReplaceTempView(view)
-        self.spark.conf.set(METADATA, json.dumps(dict(meta)))
-        try:
-            row = self.spark.sql(text.format(frame=view)).first()
-        finally:
-            self.spark.conf.unset(METADATA)
-            self.spark.catalog.dropTempView(view)
+        # A statement takes its metadata from the session, so they go one by one.
+        with self._statements:
+            self.spark.conf.set(METADATA, json.dumps(dict(meta)))
+            try:
+                row = self.spark.sql(text.format(frame=view)).first()
+            finally:
+                self.spark.conf.unset(METADATA)
+                self.spark.catalog.dropTempView(view)
         if row is None:
             return MergeCounts()
         return MergeCounts(

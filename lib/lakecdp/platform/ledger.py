@@ -1,4 +1,4 @@
-"""The run ledger, operations.run: one row per batch; its last row says what is published.
+"""The run ledger, operations.run: a row per batch and part; the last says what is published.
 
 Because one writer holds the lake at a time, each row can carry the whole published set of table
 versions and what every job has consumed. Reading the last row is enough to start, and every
@@ -8,6 +8,7 @@ earlier row is a consistent state of the lake to look at or to go back to.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -143,12 +144,17 @@ class Ledger:
         """Keep a row that publishes nothing, to be written with the next one or at the end."""
         self._waiting.append(entry)
 
-    def publish(self, entry: Entry, consumed: Consumed | None = None) -> None:
-        """Write the row (and those waiting) in one commit; its versions are then what is read."""
-        self.published |= entry.versions
-        if consumed is not None:
-            self._state[_key(entry.job, entry.unit)] = consumed.dump()
-        self._write([*self._waiting, entry])
+    def publish(self, entries: Sequence[tuple[Entry, Consumed | None]]) -> None:
+        """Write the rows of a batch (and those waiting) in one commit.
+
+        The versions they name are then what is read. Where a part has consumed nothing, what it
+        had consumed before stays.
+        """
+        for entry, consumed in entries:
+            self.published |= entry.versions
+            if consumed is not None:
+                self._state[_key(entry.job, entry.unit)] = consumed.dump()
+        self._write([*self._waiting, *(e for e, _ in entries)])
         self._waiting = []
 
     def flush(self) -> None:

@@ -28,7 +28,6 @@ from lakecdp.platform.quality_rules import Expectation, NotNull, RowRule, quoted
 from lakecdp.platform.quality_suites import Suite, suite
 
 if TYPE_CHECKING:
-    from lakecdp.platform.batch import Summary
     from lakecdp.platform.job import Job
 
 __all__ = ["GateResult", "Suite", "data_docs", "gate", "preload", "reasons", "split", "suite"]
@@ -42,7 +41,6 @@ class Gated(Protocol):
     """What the gate needs of a batch."""
 
     gate_results: list[dict[str, Any]]
-    summary: Summary
 
 
 @dataclass(frozen=True)
@@ -180,8 +178,6 @@ def gate(batch: Gated, table: str, frame: DataFrame) -> GateResult:
     if stops:
         more = f" and {len(stops) - 1} more" if len(stops) > 1 else ""
         raise GateError(f"{stops[0]['sentence']}{more}; nothing of this batch is published.")
-    if failed and batch.summary.message is None:
-        batch.summary.message = str(failed[0]["sentence"])
     return result
 
 

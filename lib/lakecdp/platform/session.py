@@ -34,6 +34,10 @@ def _defaults(settings: SparkSettings) -> dict[str, str]:
         # Encodings such as gb18030; what cannot be decoded becomes U+FFFD and is then refused.
         "spark.sql.legacy.javaCharsets": "true",
         "spark.sql.legacy.codingErrorAction": "true",
+        # Where in Python each expression was written is noted for messages of Spark's own, at the
+        # price of half a dozen calls into Java for every expression. Ours name file and line.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
+        "spark.sql.dataFrameQueryContext.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.debug.maxToStringFields": "200",

@@ -1,8 +1,9 @@
-"""Bring the new records of one source into the canonical tables, each key once."""
+"""Bring the new records of sources into the canonical tables, each key once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -10,9 +11,9 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
-from lakecdp.bronze.mapping import Source
+from lakecdp.bronze.mapping import TARGETS, Source
 from lakecdp.governance.identifiers import IdentityRules, clear_values
-from lakecdp.platform.batch import Batch
+from lakecdp.platform.batch import Batch, Part
 from lakecdp.platform.quality import reasons, suite
 from lakecdp.platform.settings import Conf, Settings
 from lakecdp.silver.canonical import REASON, TIMES, Meaning, canonical, latest, prepared, taken
@@ -21,6 +22,7 @@ from lakecdp.silver.typed import PROBLEMS
 QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
 FRESH = ("event", "order_line", "payment")
 COUNTED = ("event", "order_header", "order_line")
+PLACE = ["source", "file", "line", "target"]
 LATER = "struct(s._version_at, s._content) > struct(t._version_at, t._content)"
 
 
@@ -53,7 +55,7 @@ def fingerprint(source: Source, meaning: Meaning) -> str:
 
 @dataclass
 class Account:
-    """Rows of one target in one batch."""
+    """Rows of one source and target in one batch."""
 
     rows_in: int = 0
     refused: int = 0
@@ -65,63 +67,110 @@ class Account:
         return self.rows_in - self.refused - self.written
 
 
-@dataclass
-class _Gathered:
-    """What the targets of one source leave for the end of the batch."""
+@dataclass(frozen=True)
+class Delivery:
+    """New records of one source.
 
-    refused: list[DataFrame] = field(default_factory=list)
-    held: list[DataFrame] = field(default_factory=list)
+    Attributes:
+        source: the mapping.
+        raw: rows of bronze.<source> to work on.
+        part: where progress and accounts of the source are kept.
+    """
+
+    source: Source
+    raw: DataFrame
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self.source.mapping.source
+
+    @property
+    def restate(self) -> bool:
+        """Whether `raw` is all of the source and its meaning has changed."""
+        return self.part.full and self.part.since.mark > 0
 
 
-def conform(
-    batch: Batch, source: Source, meaning: Meaning, raw: DataFrame, *, restate: bool
-) -> None:
-    """Type, map, check, de-duplicate and write records.
+def conform(batch: Batch, deliveries: Sequence[Delivery], meaning: Meaning) -> None:
+    """Type, map, check, de-duplicate and write records; each table once for all sources.
+
+    A source to be restated comes alone: what it said before is replaced, and rows that it no longer
+    gives are deleted.
 
     Args:
-        batch: the batch of the source.
-        source: the mapping.
+        batch: the batch.
+        deliveries: new records by source.
         meaning: identity rules and defaults.
-        raw: rows of bronze.<source> to work on.
-        restate: `raw` is all of the source and its meaning has changed: what the source said before
-            is replaced, and rows that it no longer gives are deleted.
     """
-    mapping = source.mapping
-    seen = Observation()
-    left = _Gathered()
-    records = (
-        prepared(raw, source)
-        .withColumn("_refused", _record_reason(source))
-        .observe(
-            seen,
-            F.count(F.lit(1)).alias("records"),
-            F.count_if(F.col("_refused").isNotNull()).alias("refused"),
+    seen = [Observation() for _ in deliveries]
+    records = [
+        batch.hold(
+            prepared(d.raw, d.source)
+            .withColumn("_refused", _record_reason(d.source))
+            .observe(
+                observation,
+                F.count(F.lit(1)).alias("records"),
+                F.count_if(F.col("_refused").isNotNull()).alias("refused"),
+            )
         )
-        .persist()
-    )
-    left.held.append(records)
-    try:
-        fit = records.where(F.col("_refused").isNull()).drop("_refused", PROBLEMS)
-        accounts = [
-            _write(batch, source, meaning, fit, table.removeprefix("silver."), restate, left)
-            for table in mapping.silver_tables
-        ]
-        total, bad = int(seen.get["records"]), int(seen.get["refused"])
+        for d, observation in zip(deliveries, seen, strict=True)
+    ]
+    fit = [
+        (d, r.where(F.col("_refused").isNull()).drop("_refused", PROBLEMS))
+        for d, r in zip(deliveries, records, strict=True)
+    ]
+    made = _tables(batch, fit, meaning)
+    refused = [m.refused for m in made.values() if m.refused is not None]
+    for d, r, observation in zip(deliveries, records, seen, strict=True):
+        total, bad = int(observation.get["records"]), int(observation.get["refused"])
         if bad:
-            left.refused.append(_refusals(records, "silver", F.col("_refused")))
-        _identifiers(batch, source, meaning, fit)
-        _quarantine(batch, source, raw, left.refused, restate)
-        batch.balance("records", rows_in=total, rows_out=total - bad, quarantined=bad)
-        main = accounts[0]
-        batch.count(
-            rows_in=main.rows_in + bad,
-            rows_out=main.written,
-            rows_duplicate=main.duplicate,
-            rows_quarantined=main.refused + bad,
+            refused.append(_refusals(r, d.name, "silver", F.col("_refused")))
+        d.part.balance("records", rows_in=total, rows_out=total - bad, quarantined=bad)
+        _account(d, bad, {t: m.accounts for t, m in made.items()})
+    _identifiers(batch, fit, meaning)
+    _quarantine(batch, deliveries, refused)
+
+
+@dataclass
+class _Made:
+    """What became of the rows meant for one table: account by source, and refused rows."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    refused: DataFrame | None = None
+
+
+def _tables(
+    batch: Batch, fit: Sequence[tuple[Delivery, DataFrame]], meaning: Meaning
+) -> dict[str, _Made]:
+    """Write every table; two at a time, since the plan of one is made while another is filled."""
+    with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-conform") as threads:
+        return dict(
+            zip(
+                TARGETS,
+                threads.map(lambda t: _write(batch, f"silver.{t}", fit, meaning), TARGETS),
+                strict=True,
+            )
         )
-    finally:
-        for frame in left.held:
-            frame.unpersist()
+
+
+def _account(d: Delivery, bad: int, accounts: Mapping[str, Mapping[str, Account]]) -> None:
+    mine = {t: accounts[t.removeprefix("silver.")][d.name] for t in d.source.mapping.silver_tables}
+    for name, a in mine.items():
+        d.part.balance(
+            name,
+            rows_in=a.rows_in,
+            rows_out=a.written,
+            duplicate=a.duplicate,
+            quarantined=a.refused,
+        )
+    main = next(iter(mine.values()))
+    d.part.count(
+        rows_in=main.rows_in + bad,
+        rows_out=main.written,
+        rows_duplicate=main.duplicate,
+        rows_quarantined=main.refused + bad,
+    )
 
 
 def _record_reason(source: Source) -> Column:
@@ -136,75 +185,92 @@ def _record_reason(source: Source) -> Column:
 
 def _write(
     batch: Batch,
-    source: Source,
+    name: str,
+    fit: Sequence[tuple[Delivery, DataFrame]],
     meaning: Meaning,
-    fit: DataFrame,
-    table: str,
-    restate: bool,
-    left: _Gathered,
-) -> Account:
-    name = f"silver.{table}"
-    targets = [t for t in source.mapping.targets if t.table == table]
-    rows = reduce(DataFrame.unionByName, [canonical(fit, source, t, meaning) for t in targets])
+) -> _Made:
+    """Bring the rows of all sources into one table."""
+    made = [
+        (d, canonical(records, d.source, target, meaning))
+        for d, records in fit
+        for target in d.source.mapping.targets
+        if f"silver.{target.table}" == name
+    ]
+    if not made:
+        return _Made()
+    rows = reduce(DataFrame.unionByName, [m for _, m in made])
     broken = F.nullif(F.array_join(reasons(suite(name)), "; "), F.lit(""))
     rows = rows.withColumn(REASON, F.coalesce(REASON, broken))
+    accounts = {d.name: Account() for d, _ in made}
     if not batch.published(name):
-        account = _first(batch, name, rows)
+        written = _first(batch, name, rows, accounts)
     else:
-        rows = rows.persist()
-        left.held.append(rows)
-        account = _further(batch, source, name, rows, restate)
-    if account.refused:
-        left.refused.append(_refusals(rows, name, F.col(REASON)))
-    batch.balance(
-        name,
-        rows_in=account.rows_in,
-        rows_out=account.written,
-        duplicate=account.duplicate,
-        quarantined=account.refused,
-    )
-    return account
+        restated = next((d for d, _ in made if d.restate), None)
+        rows = batch.hold(rows)
+        written = _further(batch, name, rows, accounts, restated)
+    _share_out(batch, name, accounts, written)
+    some = any(a.refused for a in accounts.values())
+    return _Made(accounts, _refusals(rows, None, name, F.col(REASON)) if some else None)
 
 
-def _first(batch: Batch, name: str, rows: DataFrame) -> Account:
-    """Fill an empty table in one pass."""
-    seen = Observation()
-    counted = rows.observe(
-        seen,
-        F.count(F.lit(1)).alias("rows"),
-        F.count_if(F.col(REASON).isNotNull()).alias("refused"),
-    )
-    good = latest(counted.where(F.col(REASON).isNull()), contracts.table(name).key)
+def _share_out(batch: Batch, name: str, accounts: dict[str, Account], written: int) -> None:
+    """Say how many of the rows written are of each source."""
+    if len(accounts) == 1:
+        next(iter(accounts.values())).written = written
+    elif written:
+        for row in batch.written(name).groupBy("source").count().collect():
+            accounts[row["source"]].written = row["count"]
+
+
+def _first(batch: Batch, name: str, rows: DataFrame, accounts: dict[str, Account]) -> int:
+    """Fill an empty table in one pass; returns the rows written."""
+    seen, refused = Observation(), F.col(REASON).isNotNull()
+    counts = []
+    for i, source in enumerate(accounts):
+        own = F.col("source") == source
+        counts.append(F.count_if(own).alias(f"rows_{i}"))
+        counts.append(F.count_if(own & refused).alias(f"refused_{i}"))
+    counted = rows.observe(seen, *counts)
+    good = latest(counted.where(~refused), contracts.table(name).key)
     written = batch.append(name, good)
-    return Account(int(seen.get["rows"]), int(seen.get["refused"]), written)
+    for i, account in enumerate(accounts.values()):
+        account.rows_in = int(seen.get[f"rows_{i}"])
+        account.refused = int(seen.get[f"refused_{i}"])
+    return written
 
 
-def _further(batch: Batch, source: Source, name: str, rows: DataFrame, restate: bool) -> Account:
-    """Merge into a table that holds rows already."""
-    counts = rows.agg(
+def _further(
+    batch: Batch,
+    name: str,
+    rows: DataFrame,
+    accounts: dict[str, Account],
+    restated: Delivery | None,
+) -> int:
+    """Merge into a table that holds rows already; returns the rows written."""
+    counts = rows.groupBy("source").agg(
         F.count(F.lit(1)).alias("rows"), F.count_if(F.col(REASON).isNotNull()).alias("refused")
-    ).first()
-    assert counts is not None
-    account = Account(counts["rows"], counts["refused"])
-    if account.rows_in or restate:
-        good = latest(rows.where(F.col(REASON).isNull()), contracts.table(name).key)
-        account.written = _merge(batch, source, name, good, restate)
-    return account
+    )
+    for row in counts.collect():
+        account = accounts[row["source"]]
+        account.rows_in, account.refused = row["rows"], row["refused"]
+    if not restated and not any(a.rows_in for a in accounts.values()):
+        return 0
+    good = latest(rows.where(F.col(REASON).isNull()), contracts.table(name).key)
+    return _restate(batch, name, good, restated) if restated else _merge(batch, name, good)
 
 
-def _merge(batch: Batch, source: Source, name: str, good: DataFrame, restate: bool) -> int:
+def _merge(batch: Batch, name: str, good: DataFrame) -> int:
+    contract, table = contracts.table(name), name.removeprefix("silver.")
+    counts = batch.upsert(name, good, update_when=LATER, mostly_new=table in FRESH)
+    if counts.updated and table in COUNTED:
+        keys = good.select(*contract.key)
+        _vacate(batch, name, batch.read(name).join(keys, list(contract.key), "left_semi"))
+    return counts.written
+
+
+def _restate(batch: Batch, name: str, good: DataFrame, restated: Delivery) -> int:
     contract = contracts.table(name)
-    if not restate:
-        fresh = name.removeprefix("silver.") in FRESH
-        counts = batch.upsert(name, good, update_when=LATER, mostly_new=fresh)
-        if counts.updated and name.removeprefix("silver.") in COUNTED:
-            _vacate(
-                batch,
-                name,
-                batch.read(name).join(good.select(*contract.key), list(contract.key), "left_semi"),
-            )
-        return counts.written
-    mine = batch.read(name).where(F.col("source") == source.mapping.source)
+    mine = batch.read(name).where(F.col("source") == restated.name)
     same = f"t.source = s.source AND t._content <> s._content OR {LATER}"
     counts = batch.upsert(name, good, update_when=same)
     gone = mine.join(good.select(*contract.key), list(contract.key), "left_anti")
@@ -227,8 +293,10 @@ def _vacate(batch: Batch, name: str, before: DataFrame) -> None:
     batch.append(VACATED, left)
 
 
-def _refusals(rows: DataFrame, target: str, reason: Column) -> DataFrame:
+def _refusals(rows: DataFrame, source: str | None, target: str, reason: Column) -> DataFrame:
+    """Places and reasons of refused rows; the rows name their source where none is given."""
     return rows.where(reason.isNotNull()).select(
+        (F.lit(source) if source else F.col("source")).alias("source"),
         F.col("_file").alias("file"),
         F.col("_line").alias("line"),
         F.lit(target).alias("target"),
@@ -237,26 +305,13 @@ def _refusals(rows: DataFrame, target: str, reason: Column) -> DataFrame:
     )
 
 
-def _identifiers(batch: Batch, source: Source, meaning: Meaning, fit: DataFrame) -> None:
+def _identifiers(batch: Batch, fit: Sequence[tuple[Delivery, DataFrame]], meaning: Meaning) -> None:
     """Keep the clear value of every identifier; hashed once for each different value."""
-    mapping = source.mapping
-    found: list[tuple[tuple[str, str, str], DataFrame]] = []
-    for target in mapping.targets:
-        rows = fit.where(F.expr(target.where)) if target.where else fit
-        if target.explode:
-            rows = rows.selectExpr("*", f"explode({target.explode}) as item")
-        for kind, text in (target.identifiers or mapping.identifiers).items():
-            given = rows.select(
-                F.lit(kind).alias("kind"), F.expr(text).cast("string").alias("given")
-            )
-            if (str(target.where), kind, text) not in [k for k, _ in found]:
-                found.append(((str(target.where), kind, text), given))
-    if not found:
+    given = [f for d, records in fit for f in _given(d.source, records)]
+    if not given:
         return
-    distinct = (
-        reduce(DataFrame.unionByName, [f for _, f in found]).where("given IS NOT NULL").distinct()
-    )
-    kinds = sorted({k[1] for k, _ in found})
+    distinct = reduce(DataFrame.unionByName, given).where("given IS NOT NULL").distinct()
+    kinds = [k for k in meaning.rules.names if any(k in _kinds(d.source) for d, _ in fit)]
     values = F.concat(
         *[
             clear_values(
@@ -272,45 +327,59 @@ def _identifiers(batch: Batch, source: Source, meaning: Meaning, fit: DataFrame)
     batch.upsert(IDENTIFIER, clear, update=False)
 
 
-def _quarantine(
-    batch: Batch, source: Source, raw: DataFrame, refused: Sequence[DataFrame], restate: bool
-) -> None:
+def _kinds(source: Source) -> set[str]:
     mapping = source.mapping
-    keys = ["file", "line", "target"]
+    return {k for t in mapping.targets for k in t.identifiers or mapping.identifiers}
+
+
+def _given(source: Source, records: DataFrame) -> list[DataFrame]:
+    """Identifiers as records give them, once for each expression: kind, given."""
+    mapping = source.mapping
+    found: dict[tuple[str | None, str | None, str, str], DataFrame] = {}
+    for target in mapping.targets:
+        rows = records.where(F.expr(target.where)) if target.where else records
+        if target.explode:
+            rows = rows.selectExpr("*", f"explode({target.explode}) as item")
+        for kind, text in (target.identifiers or mapping.identifiers).items():
+            value = F.expr(text).cast("string").alias("given")
+            key = (target.where, target.explode, kind, text)
+            found.setdefault(key, rows.select(F.lit(kind).alias("kind"), value))
+    return list(found.values())
+
+
+def _quarantine(batch: Batch, deliveries: Sequence[Delivery], refused: Sequence[DataFrame]) -> None:
+    """Keep refused records with their text; those of a restated source may be taken in now."""
     if refused:
-        bad = (
+        bad = batch.keep(
             reduce(DataFrame.unionByName, refused)
-            .groupBy(*keys)
+            .groupBy(*PLACE)
             .agg(F.min("reason").alias("reason"), F.min("arrived_at").alias("arrived_at"))
         )
+        concerned = {r["source"] for r in bad.select("source").distinct().collect()}
         # A file that is delivered again under its name has every line twice; the later one counts.
-        text = (
-            raw.join(bad.select("file", "line"), ["file", "line"], "left_semi")
-            .groupBy("file", "line")
+        texts = [
+            d.raw.join(bad.where(F.col("source") == d.name), ["file", "line"], "left_semi")
+            .groupBy(F.lit(d.name).alias("source"), "file", "line")
             .agg(F.max_by(F.encode(F.to_json("raw"), "utf-8"), "arrived_at").alias("raw"))
+            for d in deliveries
+            if d.name in concerned
+        ]
+        text = reduce(DataFrame.unionByName, texts)
+        rows = bad.join(text, ["source", "file", "line"], "left").select(
+            "*", F.lit("open").alias("status"), F.lit(None).alias("replayed_at")
         )
-        batch.upsert(
-            QUARANTINE,
-            bad.join(text, ["file", "line"], "left").select(
-                "*",
-                F.lit(mapping.source).alias("source"),
-                F.lit("open").alias("status"),
-                F.lit(None).alias("replayed_at"),
-            ),
-        )
-    if restate:
-        _taken_in_after_all(batch, source, refused)
+        batch.upsert(QUARANTINE, rows, mostly_new=True)
+    for d in deliveries:
+        if d.restate:
+            _taken_in_after_all(batch, d, refused)
 
 
-def _taken_in_after_all(batch: Batch, source: Source, refused: Sequence[DataFrame]) -> None:
-    keys = ["file", "line", "target"]
+def _taken_in_after_all(batch: Batch, d: Delivery, refused: Sequence[DataFrame]) -> None:
     before = batch.read(QUARANTINE).where(
-        (F.col("source") == source.mapping.source)
-        & (F.col("status") == "open")
-        & F.col("target").like("silver%")
+        (F.col("source") == d.name) & (F.col("status") == "open") & F.col("target").like("silver%")
     )
     for part in refused:
-        before = before.join(part.select(*keys).distinct(), keys, "left_anti")
+        before = before.join(part.select(*PLACE).distinct(), PLACE, "left_anti")
     batch.upsert(
         QUARANTINE,
         before.drop("_batch").withColumns(

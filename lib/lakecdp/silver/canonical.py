@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -16,6 +17,8 @@ from lakecdp.platform.expressions import Purity
 from lakecdp.silver.typed import LINEAGE, PROBLEMS, typed
 
 REASON = "_reason"
+IDS = "_ids"
+_ITEM = re.compile(r"\bitem(_no)?\b")
 # The day of a key is the day of this time; it is also what the last one wins by, unless `version` says.
 TIMES = {
     "event": ("event_at", "event_date"),
@@ -46,11 +49,23 @@ class Meaning:
 
 
 def prepared(raw: DataFrame, source: Source) -> DataFrame:
-    """Typed records with the named expressions of `let`, ready for the targets."""
+    """Typed records with the named expressions of `let`."""
     frame = typed(raw, source.mapping)
     for name, text in source.mapping.let.items():
         frame = frame.withColumn(name, F.expr(text))
     return frame
+
+
+def with_identifiers(frame: DataFrame, source: Source, meaning: Meaning) -> DataFrame:
+    """Add the identifiers of the source as `_ids`, so that no target hashes them again.
+
+    Not where they are taken from the items of a record.
+    """
+    given = source.mapping.identifiers
+    if not given or any(_ITEM.search(e) for e in given.values()):
+        return frame
+    columns = {t: F.expr(e) for t, e in given.items()}
+    return frame.withColumn(IDS, identifiers(columns, meaning.rules, meaning.key, meaning.region))
 
 
 def taken(source: Source) -> Column:
@@ -66,7 +81,7 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
     """Rows of one target.
 
     Args:
-        frame: from `prepared`, without the records that do not fit their types.
+        frame: from `with_identifiers`, without the records that do not fit their types.
         source: the source.
         target: one of its targets.
         meaning: see `Meaning`.
@@ -83,7 +98,6 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
         rows = rows.withColumn("_items", F.expr(target.explode)).selectExpr(
             "* except (_items)", "posexplode(_items) as (item_no, item)"
         )
-    ids = {t: F.expr(e) for t, e in (target.identifiers or mapping.identifiers).items()}
     content = F.md5(F.to_json(F.struct(*_declared(source, bool(target.explode)))))
     given: dict[str, Column] = {c: F.expr(e) for c, e in target.columns.items()}
     given["source"] = F.lit(mapping.source)
@@ -91,7 +105,7 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
         given.setdefault(column, value)
     if target.table in CONTENT_IDS:
         given.setdefault(CONTENT_IDS[target.table], content)
-    given["identifiers"] = identifiers(ids, meaning.rules, meaning.key, meaning.region)
+    given["identifiers"] = _ids(frame, source, target, meaning)
     rows = rows.select(
         *[v.alias(c) for c, v in given.items()],
         *(_attributes(target, mapping.source) if target.table == "attribute" else []),
@@ -103,6 +117,14 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
     if target.table == "attribute":
         rows = rows.selectExpr("* except (_pairs)", "inline(_pairs)")
     return _finished(rows, target.table, contract)
+
+
+def _ids(frame: DataFrame, source: Source, target: Target, meaning: Meaning) -> Column:
+    if target.identifiers is None and IDS in frame.columns:
+        return F.col(IDS)
+    given = target.identifiers or source.mapping.identifiers
+    columns = {t: F.expr(e) for t, e in given.items()}
+    return identifiers(columns, meaning.rules, meaning.key, meaning.region)
 
 
 def _declared(source: Source, exploded: bool) -> list[Column]:

@@ -16,7 +16,16 @@ from lakecdp.governance.identifiers import IdentityRules, clear_values
 from lakecdp.platform.batch import Batch, Part
 from lakecdp.platform.quality import reasons, suite
 from lakecdp.platform.settings import Conf, Settings
-from lakecdp.silver.canonical import REASON, TIMES, Meaning, canonical, latest, prepared, taken
+from lakecdp.silver.canonical import (
+    REASON,
+    TIMES,
+    Meaning,
+    canonical,
+    latest,
+    prepared,
+    taken,
+    with_identifiers,
+)
 from lakecdp.silver.typed import PROBLEMS
 
 QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
@@ -106,7 +115,7 @@ def conform(batch: Batch, deliveries: Sequence[Delivery], meaning: Meaning) -> N
     seen = [Observation() for _ in deliveries]
     records = [
         batch.hold(
-            prepared(d.raw, d.source)
+            with_identifiers(prepared(d.raw, d.source), d.source, meaning)
             .withColumn("_refused", _record_reason(d.source))
             .observe(
                 observation,

@@ -12,7 +12,7 @@ from lakecdp.bronze.mapping import load_sources
 from lakecdp.platform.batch import Unit
 from lakecdp.platform.errors import LakecdpError, UsageError
 from lakecdp.platform.fs import list_files
-from lakecdp.platform.job import Job, main
+from lakecdp.platform.job import Job, at_once, main
 
 
 def run(job: Job) -> None:
@@ -22,13 +22,15 @@ def run(job: Job) -> None:
     sources = load_sources(job.conf, job.settings, job.source)
     present = list_files(job.spark, job.settings.landing)
     known = landed_files(job.read("bronze.landed_file"))
+    opened = at_once(
+        lambda s: open_files(job.spark, s, new_files(present, s.mapping, known)), sources
+    )
     ready: list[Landing] = []
-    for source in sources:
-        files = new_files(present, source.mapping, known)
-        try:
-            ready.append(open_files(job.spark, source, files))
-        except LakecdpError as e:
-            failed(job, source.mapping.source, e)
+    for source, landing in zip(sources, opened, strict=True):
+        if isinstance(landing, Landing):
+            ready.append(landing)
+        else:
+            failed(job, source.mapping.source, landing)
     if ready:
         job.together([x.unit for x in ready], lambda batch: land(batch, ready))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lakecdp.platform.commits import added_files, commit_name
+from lakecdp.platform.commits import added_files, commit_name, user_metadata
 
 Action = dict[str, dict[str, Any]]
 
@@ -53,3 +53,13 @@ def test_added_files(commits: list[str], files: list[str] | None) -> None:
 
 def test_commit_name() -> None:
     assert commit_name(12) == "00000000000000000012.json"
+
+
+def test_what_a_writer_noted_is_found_and_anything_else_is_nothing() -> None:
+    def commit(info: object) -> str:
+        return f'{{"add": {{"path": "a"}}}}\n{json.dumps({"commitInfo": info})}\n'
+
+    assert user_metadata(commit({"userMetadata": '{"run_seq": 3}'})) == {"run_seq": 3}
+    for nothing in ({}, {"userMetadata": None}, {"userMetadata": "text"}, {"userMetadata": "[1]"}):
+        assert user_metadata(commit(nothing)) == {}
+    assert user_metadata('{"add": {"path": "a"}}\n') == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -59,8 +60,12 @@ class Landing:
     def unit(self) -> Unit:
         """The source as a part of the batch."""
         bronze = self.source.mapping.bronze
-        outputs = (bronze, QUARANTINE, FILES)
-        return Unit(self.source.mapping.source, outputs=outputs, idle=not self.states)
+        return Unit(
+            self.source.mapping.source,
+            outputs=(bronze, QUARANTINE, FILES),
+            bytes=sum(s.entry.bytes for s in self.states.values()),
+            idle=not self.states,
+        )
 
 
 Known = frozenset[tuple[str, str, int, int]]
@@ -102,8 +107,8 @@ def open_files(spark: SparkSession, source: Source, files: Sequence[FileEntry]) 
     """
     mapping = source.mapping
     landing = Landing(source, {f.uri: FileState(f) for f in files})
-    for state in landing.states.values():
-        _open(spark, mapping, state)
+    with ThreadPoolExecutor(4, thread_name_prefix="lakecdp-open") as threads:
+        list(threads.map(lambda state: _open(spark, mapping, state), landing.states.values()))
     readable = [s for s in landing.states.values() if s.reason is None]
     landing.notes = _drift(source, readable)
     frames = _parse(spark, mapping, readable)

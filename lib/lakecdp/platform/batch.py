@@ -22,6 +22,7 @@ from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake, MergeCounts
 from lakecdp.platform.ledger import Balance, Consumed, Entry, Ledger
 from lakecdp.platform.quality import GateResult
+from lakecdp.platform.session import generate_code
 
 log = logging.getLogger("lakecdp")
 
@@ -57,6 +58,7 @@ class Unit:
         inputs: tables whose new rows it consumes.
         outputs: tables it writes, in the order of writing.
         rules: fingerprint of the rules; when it changes the part is `full`.
+        bytes: size of what it reads besides tables.
         idle: it is known beforehand that there is nothing to do.
     """
 
@@ -64,6 +66,7 @@ class Unit:
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
     rules: str = ""
+    bytes: int = 0
     idle: bool = False
 
 
@@ -273,6 +276,10 @@ class Batch:
 
     def __enter__(self) -> Batch:
         self.seq = self._ledger.next_seq()
+        if self.at_work:
+            inputs = {t for p in self.at_work for t in p.unit.inputs}
+            size = sum(self._lake.bytes(t) for t in inputs)
+            generate_code(self.spark, size + sum(p.unit.bytes for p in self.at_work))
         if self._outputs:
             quality.preload()
             # Creating a table is work of the driver alone: several at once on a first run.

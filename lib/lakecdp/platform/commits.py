@@ -7,11 +7,28 @@ the answer is a few lines of JSON. See the Delta transaction log protocol, "Acti
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
 GLOB = frozenset("*?[]{}\\")
+
+
+COMMIT = re.compile(r"\d{20}\.json")
+
+
+def user_metadata(commit: str) -> dict[str, Any]:
+    """What the writer of a commit noted in it; empty when that is nothing, or no JSON object."""
+    for line in commit.splitlines():
+        info = json.loads(line).get("commitInfo") if line else None
+        if info is not None:
+            try:
+                told = json.loads(info.get("userMetadata") or "{}")
+            except ValueError:
+                return {}
+            return told if isinstance(told, dict) else {}
+    return {}
 
 
 def commit_name(version: int) -> str:

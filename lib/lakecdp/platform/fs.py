@@ -78,6 +78,14 @@ def list_files(spark: SparkSession, folder: str) -> list[FileEntry]:
     return sorted(found, key=lambda f: f.path)
 
 
+def list_names(spark: SparkSession, folder: str) -> list[str]:
+    """Names in a folder; none where it does not exist."""
+    fs, path = hadoop_path(spark, folder)
+    if not fs.exists(path):
+        return []
+    return [status.getPath().getName() for status in fs.listStatus(path)]
+
+
 def matching(files: Iterable[FileEntry], patterns: Sequence[str]) -> list[FileEntry]:
     """The files whose path matches a pattern; `*` also matches across folders."""
     return [f for f in files if any(fnmatch(f.path, p) for p in patterns)]

@@ -7,8 +7,10 @@ import logging
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -21,6 +23,9 @@ from lakecdp.platform.lease import Lease
 from lakecdp.platform.ledger import Ledger
 from lakecdp.platform.session import build_session
 from lakecdp.platform.settings import Conf, Settings, load_settings
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Job:
@@ -160,6 +165,23 @@ class Job:
     def fail(self, sentence: str) -> None:
         """Report that one part failed while the rest of the job goes on."""
         self.failures.append(sentence)
+
+
+def at_once(work: Callable[[T], R], items: Sequence[T]) -> list[R | LakecdpError]:
+    """Do something for several items, two at a time: one is planned while another runs.
+
+    Returns:
+        the results in order, or what kept an item from having one.
+    """
+
+    def attempt(item: T) -> R | LakecdpError:
+        try:
+            return work(item)
+        except LakecdpError as e:
+            return e
+
+    with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-at-once") as threads:
+        return list(threads.map(attempt, items))
 
 
 def _of_unit(unit: Unit, error: Exception) -> str:

@@ -14,11 +14,12 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.contracts import TableContract
-from lakecdp.platform.commits import GLOB, added_files, commit_name
-from lakecdp.platform.fs import read_text
+from lakecdp.platform.commits import COMMIT, GLOB, added_files, commit_name, user_metadata
+from lakecdp.platform.fs import list_names, read_text
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 PRUNE_LIMIT = 400
+LOOK_BACK = 20
 
 
 @dataclass(frozen=True)
@@ -61,25 +62,40 @@ class Lake:
 
     def version(self, name: str) -> int | None:
         """Current version of a table, or None when it does not exist."""
+        found = int(self._snapshot(name).version())
+        return found if found >= 0 else None
+
+    def _snapshot(self, name: str) -> Any:
         jvm: Any = self.spark._jvm
         empty = jvm.scala.Option.empty()
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
             self.spark._jsparkSession, self.path(name)
         )
-        found = int(log.update(False, empty, empty).version())
-        return found if found >= 0 else None
+        return log.update(False, empty, empty)
 
-    def last_metadata(self, name: str) -> dict[str, Any]:
-        """What the last commit of a table says of itself; empty when it says nothing."""
-        row = (
-            DeltaTable.forPath(self.spark, self.path(name))
-            .history(1)
-            .select("userMetadata")
-            .first()
-        )
-        text = row["userMetadata"] if row is not None else None
-        found: dict[str, Any] = json.loads(text) if text else {}
-        return found
+    def bytes(self, name: str) -> int:
+        """Size of a table's data files; 0 when it does not exist."""
+        found = self._snapshot(name)
+        return int(found.sizeInBytes()) if int(found.version()) >= 0 else 0
+
+    def last_metadata(self, name: str, key: str) -> dict[str, Any] | None:
+        """What the last commit of a table says of itself, by its commit file alone.
+
+        Args:
+            name: the table.
+            key: a key that the metadata must have; commits without it (such as maintenance) are
+                passed over.
+
+        Returns:
+            the metadata; empty where there is no table, None where the last commits do not say.
+        """
+        log = f"{self.path(name)}/_delta_log"
+        found = sorted(f for f in list_names(self.spark, log) if COMMIT.fullmatch(f))
+        for file in reversed(found[-LOOK_BACK:]):
+            told = user_metadata(read_text(self.spark, f"{log}/{file}"))
+            if key in told:
+                return told
+        return None if found else {}
 
     def ensure(self, contract: TableContract) -> None:
         """Create a table, empty, where it does not exist."""

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
@@ -98,22 +98,19 @@ class Ledger:
         self._waiting: list[Entry] = []
         self.published: dict[str, int] = {}
         self._state: dict[str, str] = {}
-        self.last_seq = 0
-        last = self._last()
-        if last is not None:
-            self.last_seq = last["run_seq"]
-            self.published = dict(last["published"])
-            self._state = dict(last["state"])
+        last = lake.last_metadata(TABLE, "published")
+        if last is None:
+            last = self._last_row()
+        self.last_seq: int = last.get("run_seq", 0)
+        self.published |= last.get("published", {})
+        self._state |= last.get("state", {})
 
-    def _last(self) -> Row | None:
-        version = self._lake.version(TABLE)
-        if version is None or version == 0:
-            return None
-        rows = self._lake.read(TABLE)
-        meta = self._lake.last_metadata(TABLE)
-        if "run_seq" in meta:
-            rows = rows.where(F.col("run_seq") == int(meta["run_seq"]))
-        return rows.orderBy(F.desc("run_seq")).first()
+    def _last_row(self) -> dict[str, Any]:
+        """The same from the table, where the last commits are not the ledger's own."""
+        if not self._lake.version(TABLE):
+            return {}
+        row = self._lake.read(TABLE).orderBy(F.desc("run_seq")).first()
+        return row.asDict() if row is not None else {}
 
     def read(self, name: str, *, fixed: bool = False) -> DataFrame:
         """The published rows of a table; the ledger itself is read as it stands.
@@ -168,7 +165,9 @@ class Ledger:
         schema = ", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns)
         rows = [self._row(e) for e in entries]
         frame = self._spark.createDataFrame(rows, schema).coalesce(1)
-        self._lake.append(self._contract, frame, {"run_seq": entries[-1].run_seq})
+        # With the state in the commit itself, the next process opens the lake without a query.
+        state = {"published": self.published, "state": self._state}
+        self._lake.append(self._contract, frame, {"run_seq": self.last_seq, **state})
 
     def _row(self, e: Entry) -> tuple[Any, ...]:
         seconds = Decimal(str(round((e.finished_at - e.started_at).total_seconds(), 3)))

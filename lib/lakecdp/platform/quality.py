@@ -35,6 +35,11 @@ __all__ = ["GateResult", "Suite", "data_docs", "gate", "preload", "reasons", "sp
 SHOWN = 40
 SMALL = 100_000
 ADAPTIVE = "spark.sql.adaptive.enabled"
+QUICK = {
+    ADAPTIVE: "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 
 
 class Gated(Protocol):
@@ -227,14 +232,18 @@ def _slim(name: str, rules: Suite) -> Column:
 
 @contextmanager
 def _quick(spark: SparkSession, rows: int) -> Iterator[None]:
-    """Adaptive execution off for small frames: it turns every exchange into a job of its own."""
-    before = spark.conf.get(ADAPTIVE)
-    if rows <= SMALL:
-        spark.conf.set(ADAPTIVE, "false")
+    """What is not worth its while on small frames is off: every exchange a job, generated Java."""
+    if rows > SMALL:
+        yield
+        return
+    before = {name: str(spark.conf.get(name)) for name in QUICK}
+    for name, value in QUICK.items():
+        spark.conf.set(name, value)
     try:
         yield
     finally:
-        spark.conf.set(ADAPTIVE, str(before))
+        for name, value in before.items():
+            spark.conf.set(name, value)
 
 
 # Great Expectations

@@ -12,6 +12,23 @@ from lakecdp.platform import jvm
 from lakecdp.platform.errors import UsageError
 from lakecdp.platform.settings import SparkSettings
 
+CODEGEN = "spark.lakecdp.codegen"
+"""Runtime setting: `auto` (generated Java where the data repays it), `on` or `off`."""
+
+COMPILE_ABOVE = 4 << 20
+"""Bytes of Parquet, or of compressed text, above which generated Java is quicker than none."""
+
+
+def generate_code(spark: SparkSession, bytes_read: int) -> None:
+    """Let Spark generate Java for its plans, or interpret them where little is read.
+
+    To compile the Java of a plan takes a good second of a processor, whatever the number of rows.
+    """
+    wanted = str(spark.conf.get(CODEGEN, "auto"))
+    on = bytes_read > COMPILE_ABOVE if wanted == "auto" else wanted == "on"
+    spark.conf.set("spark.sql.codegen.wholeStage", str(on).lower())
+    spark.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if on else "NO_CODEGEN")
+
 
 def cores() -> int:
     """Cores that this process may use."""

@@ -4,15 +4,16 @@ from lakecdp.contracts.table import TableContract, column
 
 CONTRACT = TableContract(
     name="silver.vacated",
-    grain="one row per owner and day that an updated record has left",
+    grain="one row per owner and day that an updated record has left, or product that changed category",
     owner="02_silver/conform",
     key=(),
     cluster_by=("_batch",),
-    notes="Lineage only: it tells gold.node_day which partials to compute again.",
+    notes="Lineage only: it tells silver.order and gold.node_day what to compute again.",
     columns=(
         column("target", "STRING", "Table whose record moved", required=True),
         column("owner_node", "BIGINT", "Owner before the update"),
         column("day", "DATE", "Day before the update"),
         column("order_id", "STRING", "Order before the update"),
+        column("product_id", "STRING", "Product whose category is another than before"),
     ),
 )

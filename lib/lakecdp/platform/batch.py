@@ -21,7 +21,6 @@ from lakecdp.platform import quality
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake, MergeCounts
 from lakecdp.platform.ledger import Balance, Consumed, Entry, Ledger
-from lakecdp.platform.quality import GateResult
 from lakecdp.platform.session import generate_code
 
 log = logging.getLogger("lakecdp")
@@ -155,27 +154,15 @@ class _Judge:
         found = _Found()
         lake = self._lake.apart()
         try:
-            found.result = quality.gate(found, name, written(lake, name))
+            quality.gate(found, name, written(lake, name))
         except Exception as e:
             found.error = e
         return found
 
-    def result(
-        self, name: str, version: int, written: Written, results: list[dict[str, Any]]
-    ) -> GateResult:
-        """What the gate says of a version; its findings are added to `results`.
-
-        Raises:
-            GateError: an expectation marked `fail` does not hold.
-            LakecdpError: an expectation cannot be judged.
-        """
+    def result(self, name: str, version: int, written: Written) -> _Found:
+        """What the gate says of a version."""
         self.begin(name, version, written)
-        found = self._begun[name, version].result()
-        results += found.gate_results
-        if found.error is not None:
-            raise found.error
-        assert found.result is not None
-        return found.result
+        return self._begun[name, version].result()
 
     def close(self) -> None:
         """Wait for what is being judged, and forget what is not."""
@@ -187,8 +174,12 @@ class _Found:
     """What one gate found, before it is known whether it counts."""
 
     gate_results: list[dict[str, Any]] = field(default_factory=list)
-    result: GateResult | None = None
     error: Exception | None = None
+
+    @property
+    def sentence(self) -> str | None:
+        """The first expectation that does not hold, in words."""
+        return next((str(f["sentence"]) for g in self.gate_results for f in g["failed"]), None)
 
 
 class Batch:
@@ -277,15 +268,18 @@ class Batch:
     def __enter__(self) -> Batch:
         self.seq = self._ledger.next_seq()
         if self.at_work:
-            inputs = {t for p in self.at_work for t in p.unit.inputs}
-            size = sum(self._lake.bytes(t) for t in inputs)
-            generate_code(self.spark, size + sum(p.unit.bytes for p in self.at_work))
+            generate_code(self.spark, sum(self._weight(p) for p in self.at_work))
         if self._outputs:
             quality.preload()
             # Creating a table is work of the driver alone: several at once on a first run.
             with ThreadPoolExecutor(4) as threads:
                 list(threads.map(self._recover, self._outputs))
         return self
+
+    def _weight(self, part: Part) -> int:
+        """Bytes that a part works on; of a table with few new rows most are only passed over."""
+        tables = sum(self._lake.bytes(t) for t in part.unit.inputs)
+        return part.unit.bytes + (tables if part.full else tables // 10)
 
     def _recover(self, name: str) -> None:
         contract = contracts.table(name)
@@ -351,10 +345,13 @@ class Batch:
             raise LostRowsError(f"{self._step.job}: rows do not balance: {lost}")
         for name in [t for t in self._outputs if t in self._versions]:
             version = self._versions[name]
-            found = self._judge.result(name, version, self._written_by, self.gate_results)
+            found = self._judge.result(name, version, self._written_by)
+            self.gate_results += found.gate_results
+            if found.error is not None:
+                raise found.error
             for part in self.at_work:
-                if found.failed and part.summary.message is None and name in part.unit.outputs:
-                    part.summary.message = str(found.failed[0]["sentence"])
+                if part.summary.message is None and name in part.unit.outputs:
+                    part.summary.message = found.sentence
         return any(g["failed"] for g in self.gate_results)
 
     def _fail(self, error: BaseException) -> None:
@@ -500,6 +497,10 @@ class Batch:
             keep = frame.where(f"NOT ({delete_when.replace('s.', '')})") if delete_when else frame
             if not evolve:
                 return MergeCounts(inserted=self.append(name, keep))
+        # A merge reads its source twice; and none at all is the quickest.
+        frame = self.hold(frame)
+        if not evolve and frame.isEmpty():
+            return MergeCounts()
         self._begin(name)
         shaped = self._shape(contract, frame, extra=evolve or delete_when is not None)
         counts = self._lake.merge(
@@ -517,6 +518,9 @@ class Batch:
 
     def delete_keys(self, name: str, keys: DataFrame, on: Sequence[str]) -> int:
         """Delete the rows whose columns `on` stand in `keys`; returns how many."""
+        keys = self.hold(keys.select(*on).distinct())
+        if keys.isEmpty():
+            return 0
         counts = self._lake.delete(self._begin(name), keys, self._meta(), on)
         self._note_version(name)
         return counts.deleted

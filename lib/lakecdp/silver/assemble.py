@@ -47,6 +47,7 @@ def assemble(batch: Batch, strength: list[str]) -> None:
                 "owner_node",
                 F.col("order_date").alias("day"),
                 "order_id",
+                F.lit(None).alias("product_id"),
             ),
         )
     _returns(batch)
@@ -66,9 +67,8 @@ def differs(name: str) -> str:
 def _touched(batch: Batch, lines: DataFrame) -> DataFrame:
     recategorised = lines.limit(0)
     if not batch.full:
-        recategorised = lines.join(
-            batch.new_rows(PRODUCT).select("product_id"), "product_id", "left_semi"
-        )
+        changed = batch.new_rows(VACATED).select("product_id").where("product_id IS NOT NULL")
+        recategorised = lines.join(changed, "product_id", "left_semi")
     return touched_orders(
         batch.new_rows(HEADER),
         batch.new_rows(LINE),

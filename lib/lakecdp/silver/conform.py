@@ -29,6 +29,7 @@ from lakecdp.silver.canonical import (
 from lakecdp.silver.typed import PROBLEMS
 
 QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
+PRODUCT = "silver.product"
 FRESH = ("event", "order_line", "payment")
 COUNTED = ("event", "order_header", "order_line")
 PLACE = ["source", "file", "line", "target"]
@@ -242,6 +243,8 @@ def _first(batch: Batch, name: str, rows: DataFrame, accounts: dict[str, Account
     counted = rows.observe(seen, *counts)
     good = latest(counted.where(~refused), contracts.table(name).key)
     written = batch.append(name, good)
+    if name == PRODUCT:
+        _recategorised(batch, batch.written(name))
     for i, account in enumerate(accounts.values()):
         account.rows_in = int(seen.get[f"rows_{i}"])
         account.refused = int(seen.get[f"refused_{i}"])
@@ -270,7 +273,10 @@ def _further(
 
 def _merge(batch: Batch, name: str, good: DataFrame) -> int:
     contract, table = contracts.table(name), name.removeprefix("silver.")
+    good = batch.hold(good)
     counts = batch.upsert(name, good, update_when=LATER, mostly_new=table in FRESH)
+    if name == PRODUCT and counts.written:
+        _recategorised(batch, batch.written(name))
     if counts.updated and table in COUNTED:
         keys = good.select(*contract.key)
         _vacate(batch, name, batch.read(name).join(keys, list(contract.key), "left_semi"))
@@ -280,10 +286,14 @@ def _merge(batch: Batch, name: str, good: DataFrame) -> int:
 def _restate(batch: Batch, name: str, good: DataFrame, restated: Delivery) -> int:
     contract = contracts.table(name)
     mine = batch.read(name).where(F.col("source") == restated.name)
+    good = batch.hold(good)
     same = f"t.source = s.source AND t._content <> s._content OR {LATER}"
     counts = batch.upsert(name, good, update_when=same)
     gone = mine.join(good.select(*contract.key), list(contract.key), "left_anti")
     deleted = batch.delete_keys(name, gone.select(*contract.key), contract.key)
+    if name == PRODUCT and counts.written + deleted:
+        gone = gone.withColumn("category", F.lit(None).cast("string"))
+        _recategorised(batch, batch.written(name).select(*gone.columns).unionByName(gone))
     if counts.updated + deleted and name.removeprefix("silver.") in COUNTED:
         _vacate(batch, name, mine)
     return counts.written
@@ -298,8 +308,25 @@ def _vacate(batch: Batch, name: str, before: DataFrame) -> None:
         "owner_node",
         F.col(str(day)).alias("day"),
         order.alias("order_id"),
+        F.lit(None).alias("product_id"),
     ).distinct()
     batch.append(VACATED, left)
+
+
+def _recategorised(batch: Batch, products: DataFrame) -> None:
+    """Note products whose category is another than before, so that their orders are summed anew.
+
+    Args:
+        batch: the batch.
+        products: the products as they are now, those deleted without a category.
+    """
+    before = batch.read(PRODUCT).select("product_id", F.col("category").alias("_before"))
+    changed = products.join(before, "product_id", "left").where("NOT (category <=> _before)")
+    nothing = {n: F.lit(None) for n in ("owner_node", "day", "order_id")}
+    noted = changed.select(F.lit(PRODUCT).alias("target"), "product_id").withColumns(nothing)
+    noted = batch.hold(noted)
+    if not noted.isEmpty():
+        batch.append(VACATED, noted)
 
 
 def _refusals(rows: DataFrame, source: str | None, target: str, reason: Column) -> DataFrame:

@@ -80,59 +80,62 @@ def matched(rows: DataFrame) -> DataFrame:
     """
     returns = rows.where("line_type = 'cancellation'").select(*PAIR).distinct()
     concerned = rows.join(returns, PAIR, "left_semi")
-    # Sorted streams, one for each task: a call for each of many small groups would cost more than
-    # the allocation. A sale comes before a return of the same time.
-    streams = concerned.repartition(*PAIR).sortWithinPartitions(
-        *PAIR, "at", F.desc("line_type"), "order_id", "line_id"
-    )
-    return streams.mapInArrow(_allocated, ALLOCATED)
+    # One row for a pair with its lines in order: a stream of sorted lines would be quicker to write
+    # down, but adaptive execution may deal the lines of a pair to several tasks.
+    line = F.struct("at", (F.col("line_type") != "sale").alias("returned"), *Line._fields)
+    pairs = concerned.groupBy(*PAIR).agg(F.sort_array(F.collect_list(line)).alias("lines"))
+    return pairs.mapInArrow(_allocated, ALLOCATED)
 
 
 def _allocated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    rows = (row for batch in batches for row in batch.to_pylist())
-    found = allocate(Line(**{n: row[n] for n in Line._fields}) for row in rows)
+    pairs = (row for batch in batches for row in batch.to_pylist())
+    found = (
+        (*taken[:3], pair["owner_node"], pair["product_id"], *taken[3:])
+        for pair in pairs
+        for taken in allocate(Line(**{n: x[n] for n in Line._fields}) for x in pair["lines"])
+    )
     while some := list(itertools.islice(found, 10_000)):
         columns = zip(SCHEMA, zip(*some, strict=True), strict=True)
         yield pa.RecordBatch.from_arrays([pa.array(c, f.type) for f, c in columns], schema=SCHEMA)
 
 
 class Line(NamedTuple):
-    """A sale or return of a product, see `movements`."""
+    """A sale of one product to one owner, or what comes back of it."""
 
     order_id: str
     line_id: str
     order_date: date
-    owner_node: int
-    product_id: str
     line_type: str
     quantity: Decimal
     unit_price: Decimal
 
 
 def allocate(lines: Iterable[Line]) -> Iterator[tuple[object, ...]]:
-    """Allocate returns to sales; see `matched`.
+    """Allocate the returns of one owner and product to sales; see `matched`.
 
     Args:
-        lines: those of one owner and product together, in order of time, sales first.
+        lines: in order of time, sales first.
+
+    Returns:
+        order_id, line_id, order_date, sale_order_id, sale_line_id, quantity, amount.
     """
-    for _, group in itertools.groupby(lines, lambda x: (x.owner_node, x.product_id)):
-        stack: list[tuple[Line, Decimal]] = []
-        for line in group:
-            if line.line_type == "sale":
-                if line.quantity > 0:
-                    stack.append((line, line.quantity))
-                continue
-            left, price = abs(line.quantity), abs(line.unit_price)
-            head = (line.order_id, line.line_id, line.order_date, line.owner_node, line.product_id)
-            while left > 0 and stack:
-                sale, remaining = stack.pop()
-                units = min(left, remaining)
-                yield (*head, sale.order_id, sale.line_id, units, _money(units * price))
-                left -= units
-                if remaining > units:
-                    stack.append((sale, remaining - units))
-            if left > 0:
-                yield (*head, "", "", left, _money(left * price))
+    stack: list[tuple[Line, Decimal]] = []
+    for line in lines:
+        if line.line_type == "sale":
+            if line.quantity > 0:
+                stack.append((line, line.quantity))
+            continue
+        left, price = abs(line.quantity), abs(line.unit_price)
+        head = line[:3]
+        while left > 0 and stack:
+            sale, remaining = stack.pop()
+            units = min(left, remaining)
+            yield (*head, sale.order_id, sale.line_id, units, _money(units * price))
+            left -= units
+            if remaining > units:
+                stack.append((sale, remaining - units))
+        if left > 0:
+            yield (*head, "", "", left, _money(left * price))
 
 
 def _money(amount: Decimal) -> Decimal:

@@ -1,0 +1,65 @@
+"""Orders are summed anew when what they are made of changes, and only then."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+from tests.spark.helpers import overlay, rows, run
+
+SALES = """
+source: sales
+files: "sales*.csv"
+format: csv
+columns: {id: string, at: timestamp, sku: string, units: int}
+targets:
+  - table: order_header
+    columns: {order_id: id, ordered_at: at}
+  - table: order_line
+    columns: {order_id: id, line_id: sku, ordered_at: at, product_id: sku, quantity: units, unit_price: "2.0"}
+"""
+CATALOGUE = """
+source: catalogue
+files: "catalogue*.csv"
+format: csv
+columns: {sku: string, category: string, price: "decimal(18,4)", changed: timestamp}
+targets:
+  - table: product
+    columns: {product_id: sku, category: category, price: price}
+    version: changed
+"""
+
+
+def test_a_product_that_changes_category_moves_in_its_orders(make_job, tmp_path: Path) -> None:
+    conf = overlay(tmp_path / "conf", sales=SALES, catalogue=CATALOGUE)
+    landing = tmp_path / "landing"
+    landing.mkdir()
+
+    def land(name: str, *lines: str) -> tuple[list[tuple], str]:
+        """Categories of all orders, and what the last job did."""
+        (landing / name).write_text("\n".join(lines) + "\n")
+        job = make_job("test", conf=conf)
+        for stage in ("01_bronze/ingest", "02_silver/conform"):
+            run(job, stage)
+        (done,) = run(job, "02_silver/assemble")
+        orders = job.read("silver.order").selectExpr("order_id", "inline_outer(categories)")
+        return rows(orders, "order_id", "category", "units", "amount"), done.outcome
+
+    def units(n: int) -> tuple[Decimal, Decimal]:
+        return Decimal(n).quantize(Decimal("0.001")), Decimal(2 * n).quantize(Decimal("0.0001"))
+
+    none = (None, None, None)
+    first = ["id,at,sku,units", "1,2026-01-01,a,1", "1,2026-01-01,b,2", "2,2026-01-02,b,3"]
+    assert land("sales1.csv", *first) == ([("1", *none), ("2", *none)], "published")
+
+    head = "sku,category,price,changed"
+    found = land("catalogue1.csv", head, "a,toys,1,2026-01-03", "b,toys,1,2026-01-03")
+    assert found[0] == [("1", "toys", *units(3)), ("2", "toys", *units(3))]
+
+    # Another price moves nothing; another category moves the orders with the product.
+    same, outcome = land("catalogue2.csv", head, "a,toys,9,2026-01-04", "b,toys,9,2026-01-04")
+    assert (same, outcome) == (found[0], "unchanged")
+    assert land("catalogue3.csv", head, "b,games,9,2026-01-05") == (
+        [("1", "games", *units(2)), ("1", "toys", *units(1)), ("2", "games", *units(3))],
+        "published",
+    )

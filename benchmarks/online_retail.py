@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -24,7 +25,7 @@ import duckdb
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-RUN_DATE = "2011-12-10"
+DAY = date(2011, 12, 10)
 CODES = "('POST', 'DOT', 'C2', 'BANK CHARGES', 'AMAZONFEE', 'CRUK', 'D', 'S', 'M')"
 
 EXPECTED = {
@@ -78,7 +79,7 @@ def run(lake: Path, landing: Path, *more: str) -> float:
     command += ["--source", "online_retail", "--lake", str(lake), "--landing", str(landing)]
     start = time.monotonic()
     done = subprocess.run(
-        [*command, "--run-date", RUN_DATE, "--approve-as", "benchmark", *more],
+        [*command, "--run-date", DAY.isoformat(), "--approve-as", "benchmark", *more],
         capture_output=True,
         text=True,
         check=False,
@@ -92,8 +93,6 @@ def run(lake: Path, landing: Path, *more: str) -> float:
 
 def figures(lake: Path) -> dict[str, str]:
     """What the lake says."""
-    from datetime import date
-
     from lakecdp.platform.job import Job
     from lakecdp.platform.session import build_session
     from lakecdp.platform.settings import Conf, load_settings
@@ -101,7 +100,7 @@ def figures(lake: Path) -> dict[str, str]:
 
     conf = Conf()
     settings = load_settings(conf, "dev", lake=str(lake))
-    job = Job(build_session(settings.spark), settings, conf, date.fromisoformat(RUN_DATE))
+    job = Job(build_session(settings.spark), settings, conf, DAY)
     return {name: str(query(job, text).collect()[0][0]) for name, text in FOUND.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -203,6 +204,7 @@ class Batch:
         self._held: list[DataFrame] = []
         self._starts: dict[str, int] = {}
         self._judge = _Judge(lake)
+        self._noting = threading.Lock()
         self.parts = [Part(u, step, ledger) for u in step.units]
         self._outputs = list(
             dict.fromkeys(t for p in self.parts if not p.nothing_new for t in p.unit.outputs)
@@ -547,6 +549,8 @@ class Batch:
         }
 
     def _note_version(self, name: str) -> None:
-        version = self._lake.version(name)
-        if version is not None and version != self._ledger.published.get(name):
-            self._versions[name] = version
+        # Two threads may have written to one table: whoever notes last must have looked last.
+        with self._noting:
+            version = self._lake.version(name)
+            if version is not None and version != self._ledger.published.get(name):
+                self._versions[name] = version

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from lakecdp.platform import shipped, yamlfile
 from lakecdp.platform.errors import ConfigError, UsageError
 
+PLACES = ("lake", "landing", "reports")
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -152,7 +154,13 @@ def load_settings(conf: Conf, env: str, **overrides: Any) -> Settings:
             yamlfile.parse(document, Settings)
             merged = _overlay(merged, document.data)
     given = {k: v for k, v in overrides.items() if v is not None}
-    return Settings.model_validate(_overlay(merged, given))
+    every = _overlay(merged, given)
+    return Settings.model_validate(every | {n: _absolute(every[n]) for n in PLACES if every.get(n)})
+
+
+def _absolute(place: str) -> str:
+    """A path that begins nowhere begins where the command was started; a URI stays as it is."""
+    return place if ":/" in place else str(Path(place).expanduser().resolve())
 
 
 def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

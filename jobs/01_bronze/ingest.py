@@ -11,7 +11,7 @@ from lakecdp.bronze.ingest import Landing, land, landed_files, new_files, open_f
 from lakecdp.bronze.mapping import load_sources
 from lakecdp.platform.batch import Unit
 from lakecdp.platform.errors import LakecdpError, UsageError
-from lakecdp.platform.fs import list_files
+from lakecdp.platform.fs import FileEntry, list_files, matching
 from lakecdp.platform.job import Job, at_once, main
 
 
@@ -21,6 +21,8 @@ def run(job: Job) -> None:
         raise UsageError("No landing folder: give --landing, or set `landing` in the settings.")
     sources = load_sources(job.conf, job.settings, job.source)
     present = list_files(job.spark, job.settings.landing)
+    if job.source is None:
+        stray(job, present, [p for s in sources for p in s.mapping.files])
     known = landed_files(job.read("bronze.landed_file"))
     opened = at_once(
         lambda s: open_files(job.spark, s, new_files(present, s.mapping, known)), sources
@@ -33,6 +35,15 @@ def run(job: Job) -> None:
             failed(job, source.mapping.source, landing)
     if ready:
         job.together([x.unit for x in ready], lambda batch: land(batch, ready))
+
+
+def stray(job: Job, present: list[FileEntry], patterns: list[str]) -> None:
+    """Name files that no source takes: a pattern may be wrong."""
+    taken = {f.path for f in matching(present, patterns)}
+    left = [f.path for f in present if f.path not in taken]
+    if left:
+        some = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        job.note(f"{len(left)} of {len(present)} files match no source: {some}")
 
 
 def failed(job: Job, source: str, error: LakecdpError) -> None:

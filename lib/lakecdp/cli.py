@@ -135,7 +135,7 @@ def _pipeline(job: Job, specs: object) -> int:
     for s in outcome.summaries:
         if s.message and s.outcome != "failed":
             console.print(f"{s.job} {s.unit}: {s.message}", highlight=False, markup=False)
-    for sentence in outcome.failures:
+    for sentence in [*outcome.notes, *outcome.failures]:
         print(f"lakecdp: {sentence}", file=sys.stderr)
     console.print(f"{outcome.seconds:.0f} s", highlight=False)
     return outcome.exit_code

@@ -37,12 +37,14 @@ class Outcome:
     Attributes:
         summaries: what each batch did, in order.
         failures: one sentence for each part that failed.
+        notes: what else is to be said, in sentences.
         seconds: duration of the whole run.
     """
 
     def __init__(self) -> None:
         self.summaries: list[Summary] = []
         self.failures: list[str] = []
+        self.notes: list[str] = []
         self.seconds = 0.0
 
     @property
@@ -68,6 +70,7 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
         with console.status(label):
             failed = _run_one(this, spec)
         outcome.summaries += this.summaries
+        outcome.notes += this.notes
         outcome.failures += this.failures + ([failed] if failed else [])
         console.print(_progress(label, this, failed, time.monotonic() - began), highlight=False)
         if failed:

@@ -18,6 +18,7 @@ def run(job: Job, name: str) -> list[Summary]:
     load_job(JobSpec(name, ""))(this)
     job.ledger.flush()
     job.failures += this.failures
+    job.notes += this.notes
     return this.summaries
 
 

@@ -73,6 +73,9 @@ class RawColumn(_Strict):
     unit: Literal["s", "ms", "us"] | None = Field(
         None, description="Timestamp given as epoch number"
     )
+    decimal: Literal[".", ","] = Field(
+        ".", description="Before the decimals; with `,` a number may have `.` between thousands"
+    )
     required: bool = Field(False, description="A record without it is refused")
 
     @field_validator("type")
@@ -90,6 +93,8 @@ class RawColumn(_Strict):
     def _time_only(self) -> RawColumn:
         if (self.format or self.unit) and self.type not in ("date", "timestamp"):
             raise ValueError("`format` and `unit` go with the types date and timestamp only")
+        if self.decimal == "," and not self.type.lower().startswith(("decimal", "double")):
+            raise ValueError("`decimal` goes with the types decimal(p,s) and double only")
         return self
 
 

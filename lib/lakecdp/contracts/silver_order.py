@@ -17,7 +17,10 @@ CONTRACT = TableContract(
         column("store", "STRING", "Shop"),
         column("status", "STRING", "State given by the source"),
         column(
-            "kind", "STRING", "sale, cancellation, adjustment or stock_correction", required=True
+            "kind",
+            "STRING",
+            "sale, cancellation, adjustment, stock_correction, or void (never took effect)",
+            required=True,
         ),
         column("currency", "STRING", "ISO 4217 code", required=True),
         column(

@@ -22,7 +22,10 @@ CONTRACT = TableContract(
         column("store", "STRING", "Shop"),
         column("status", "STRING", "State given by the source"),
         column(
-            "kind", "STRING", "sale, cancellation, adjustment or stock_correction", required=True
+            "kind",
+            "STRING",
+            "sale, cancellation, adjustment, stock_correction, or void (never took effect)",
+            required=True,
         ),
         column("currency", "STRING", "ISO 4217 code", required=True),
         column("declared_amount", "DECIMAL(18,4)", "Total stated by the source, in currency"),

@@ -40,7 +40,7 @@ class Summary:
 
     job: str
     unit: str
-    outcome: str = "published"
+    outcome: str = "failed"
     rows_in: int | None = None
     rows_out: int | None = None
     rows_duplicate: int | None = None

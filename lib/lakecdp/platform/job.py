@@ -75,6 +75,7 @@ class Job:
         self.log = logging.getLogger("lakecdp")
         self.summaries: list[Summary] = []
         self.failures: list[str] = []
+        self.notes: list[str] = []
 
     def named(self, name: str) -> Job:
         """The same surroundings for another job of the run."""
@@ -161,6 +162,10 @@ class Job:
     def read(self, name: str) -> DataFrame:
         """The published rows of a table."""
         return self.ledger.read(name)
+
+    def note(self, sentence: str) -> None:
+        """Tell whoever started the run something that is no failure."""
+        self.notes.append(sentence)
 
     def fail(self, sentence: str) -> None:
         """Report that one part failed while the rest of the job goes on."""
@@ -253,7 +258,7 @@ def main(run: Callable[[Job], None], doc: str | None, argv: Sequence[str] | None
         return 1
     for s in job.summaries:
         print(line(s))
-    for sentence in job.failures:
+    for sentence in [*job.notes, *job.failures]:
         print(f"lakecdp: {sentence}", file=sys.stderr)
     if job.failures:
         return 1

@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 
 
 def movements(lines: DataFrame, headers: DataFrame) -> DataFrame:
-    """Sales and returns of products by known customers, with owner and time.
+    """Sales and returns of products by known customers, with owner and time; void orders aside.
 
     Args:
         lines: rows of silver.order_line.
@@ -45,11 +45,15 @@ def movements(lines: DataFrame, headers: DataFrame) -> DataFrame:
         line_type, quantity, unit_price.
     """
     known = headers.select(
-        "order_id", F.col("owner_node").alias("_owner"), F.col("ordered_at").alias("_at")
+        "order_id",
+        F.col("owner_node").alias("_owner"),
+        F.col("ordered_at").alias("_at"),
+        F.col("kind").alias("_kind"),
     )
     return (
         lines.where("line_type IN ('sale', 'cancellation') AND product_id IS NOT NULL")
         .join(known, "order_id", "left")
+        .where("NOT (_kind <=> 'void')")
         .select(
             "order_id",
             "line_id",

@@ -80,6 +80,12 @@ def _value(text: Column, column: RawColumn, zone: str) -> Column:
         return F.try_variant_get(text, "$", column.type)
     if kind in ("int", "bigint"):
         return F.when(text.rlike(r"^[+-]?\d+(\.0*)?$"), text.try_cast(kind))
+    if column.decimal == ",":
+        # 1.234,50 and 1 234,50; what groups digits otherwise than by threes is a mistake.
+        grouped = text.rlike(r"^[+-]?\d{1,3}([.\s\x{A0}]\d{3})*(,\d*)?$")
+        plain = F.regexp_replace(text, r"[.\s\x{A0}]", "")
+        bare = text.rlike(r"^[+-]?\d+(,\d*)?$")
+        return F.when(grouped | bare, F.replace(plain, F.lit(","), F.lit("."))).try_cast(kind)
     if kind == "timestamp":
         return _time(text, column, zone)
     if kind == "date":

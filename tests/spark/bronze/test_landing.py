@@ -86,6 +86,7 @@ def landed(make_job, tmp_path: Path):
 def test_harmed_input_is_kept_aside_and_everything_else_lands(landed, tmp_path: Path) -> None:
     job = landed()
     summaries = {s.unit: s for s in run(job, "01_bronze/ingest")}
+    assert job.notes == []  # all files are some source's
     # Only `other` fails, by name, and says what the file has.
     assert summaries["other"].outcome == "failed"
     assert job.failures == ["source other: other/a.csv has no column gone; it has id"]

@@ -169,3 +169,46 @@ def test_a_wrong_expression_is_refused_with_its_line(
     with pytest.raises(ConfigError, match=says) as e:
         shop([RECORDS[:1]])
     assert e.value.line == line
+
+
+COMMA = """
+source: winkel
+files: "*.csv"
+format: csv
+file: {delimiter: ";"}
+columns:
+  id: {type: string, required: true}
+  prijs: {type: "decimal(18,4)", decimal: ","}
+targets:
+  - table: product
+    columns: {product_id: id, price: prijs, currency: "'EUR'"}
+"""
+
+
+def test_a_decimal_comma_is_read_and_nothing_else_is_taken_for_one(
+    make_job, tmp_path: Path
+) -> None:
+    conf = overlay(tmp_path / "conf", winkel=COMMA)
+    (tmp_path / "landing").mkdir()
+    given = [
+        "a;1.234,50",
+        "b;12,95",
+        "c;1234",
+        "d;-0,5",
+        "e;1 234 567,1",
+        "f;",
+        "g;1.23",
+        "h;n.v.t.",
+    ]
+    (tmp_path / "landing" / "x.csv").write_text("\n".join(["id;prijs", *given]) + "\n")
+    job = make_job("test", conf=conf)
+    run(job, "01_bronze/ingest")
+    run(job, "02_silver/conform")
+    prices = {
+        r[0]: r[1] and str(r[1]) for r in rows(job.read("silver.product"), "product_id", "price")
+    }
+    assert prices == {
+        "a": "1234.5000", "b": "12.9500", "c": "1234.0000", "d": "-0.5000", "e": "1234567.1000", "f": None,
+    }  # fmt: skip
+    reasons = [r[0] for r in rows(job.read("silver.quarantine"), "reason")]
+    assert reasons == [f"prijs: '{v}' is not of type decimal(18,4)" for v in ("1.23", "n.v.t.")]

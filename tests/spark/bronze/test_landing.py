@@ -71,6 +71,7 @@ def landed(make_job, tmp_path: Path):
     (till / "e.csv.gz").write_bytes(packed[: len(packed) // 2])
     (till / "f.csv").write_bytes("id,at,price\n1,2026-01-01,1\n".encode("utf-16"))
     (till / "g.csv.tmp").write_bytes(HEAD + b"unfinished")
+    (tmp_path / "landing" / "till.txt").write_bytes(b"for nobody")
     (clicks / "a.json").write_bytes(
         b'{"id":"1","at":1767225600000}\n{"id":"2","at":\n[1,2]\n"text"\n{"id":"3","at":1767225600000,"at":1}\n'
     )
@@ -86,7 +87,7 @@ def landed(make_job, tmp_path: Path):
 def test_harmed_input_is_kept_aside_and_everything_else_lands(landed, tmp_path: Path) -> None:
     job = landed()
     summaries = {s.unit: s for s in run(job, "01_bronze/ingest")}
-    assert job.notes == []  # all files are some source's
+    assert job.notes == ["1 of 9 files match no source: till.txt"]
     # Only `other` fails, by name, and says what the file has.
     assert summaries["other"].outcome == "failed"
     assert job.failures == ["source other: other/a.csv has no column gone; it has id"]

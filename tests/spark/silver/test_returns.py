@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from pyspark.sql import SparkSession
 
-from lakecdp.silver.returns import matched
+from lakecdp.silver.returns import matched, movements
 
 LINES = (
     "order_id string, line_id string, order_date date, at timestamp, owner_node bigint, "
@@ -47,3 +47,21 @@ def test_every_unit_goes_back_to_the_latest_sale_that_still_has_one(spark: Spark
         assert {(r.order_id, r.sale_order_id): int(r.quantity) for r in rows} == expected
         assert all(r.amount == r.quantity * 2 for r in rows)
     spark.conf.set("spark.sql.adaptive.enabled", str(before))
+
+
+def test_an_order_that_never_took_effect_sells_nothing(spark: SparkSession) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    fields = LINES.replace("at timestamp", "ordered_at timestamp")
+    lines = [
+        (order, "1", date(2026, 1, 1), at, owner, "p", "sale", Decimal(1), Decimal(2))
+        for order, owner in (("a", 1), ("b", 1), ("c", None), ("d", None))
+    ]
+    headers = [("a", 1, at, "void"), ("b", 1, at, "sale"), ("c", 2, at, "sale")]
+    found = movements(
+        spark.createDataFrame(lines, fields),
+        spark.createDataFrame(
+            headers, "order_id string, owner_node bigint, ordered_at timestamp, kind string"
+        ),
+    )
+    # `c` takes its owner from its order; `d` has no order and no owner.
+    assert {(r.order_id, r.owner_node) for r in found.collect()} == {("b", 1), ("c", 2)}

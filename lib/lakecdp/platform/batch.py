@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ from lakecdp import contracts
 from lakecdp.contracts import TableContract
 from lakecdp.platform import quality
 from lakecdp.platform.fs import java_message
+from lakecdp.platform.judge import Judge
 from lakecdp.platform.lake import Lake, MergeCounts
 from lakecdp.platform.ledger import Balance, Consumed, Entry, Ledger
 from lakecdp.platform.session import generate_code
@@ -132,57 +133,6 @@ class Part:
         s.rows_duplicate, s.rows_quarantined = rows_duplicate, rows_quarantined
 
 
-Written = Callable[[Lake, str], DataFrame]
-
-
-class _Judge:
-    """Gates of a batch, one at a time, in a thread and a session of their own.
-
-    Great Expectations spends most of its time in Python, while Spark is idle.
-    """
-
-    def __init__(self, lake: Lake):
-        self._lake = lake
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lakecdp-gate")
-        self._begun: dict[tuple[str, int], Future[_Found]] = {}
-
-    def begin(self, name: str, version: int, written: Written) -> None:
-        """Judge what was written to a table up to a version, some time soon."""
-        if (name, version) not in self._begun:
-            self._begun[name, version] = self._thread.submit(self._gate, name, written)
-
-    def _gate(self, name: str, written: Written) -> _Found:
-        found = _Found()
-        lake = self._lake.apart()
-        try:
-            quality.gate(found, name, written(lake, name))
-        except Exception as e:
-            found.error = e
-        return found
-
-    def result(self, name: str, version: int, written: Written) -> _Found:
-        """What the gate says of a version."""
-        self.begin(name, version, written)
-        return self._begun[name, version].result()
-
-    def close(self) -> None:
-        """Wait for what is being judged, and forget what is not."""
-        self._thread.shutdown(cancel_futures=True)
-
-
-@dataclass
-class _Found:
-    """What one gate found, before it is known whether it counts."""
-
-    gate_results: list[dict[str, Any]] = field(default_factory=list)
-    error: Exception | None = None
-
-    @property
-    def sentence(self) -> str | None:
-        """The first expectation that does not hold, in words."""
-        return next((str(f["sentence"]) for g in self.gate_results for f in g["failed"]), None)
-
-
 class Batch:
     """All or nothing: its tables become visible together, by one commit of the ledger.
 
@@ -203,7 +153,7 @@ class Batch:
         self._versions: dict[str, int] = {}
         self._held: list[DataFrame] = []
         self._starts: dict[str, int] = {}
-        self._judge = _Judge(lake)
+        self._judge = Judge(lake)
         self._noting = threading.Lock()
         self.parts = [Part(u, step, ledger) for u in step.units]
         self._outputs = list(

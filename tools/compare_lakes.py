@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # When and in which batch a row was written, and what follows from it alone.
-CLOCKS = {"arrived_at", "replayed_at", "valid_from", "valid_to", "first_refused_at"}
+CLOCKS = {"arrived_at", "replayed_at", "valid_from", "valid_to"}
 LOGS = {"silver.vacated", "identity.change"}
 
 

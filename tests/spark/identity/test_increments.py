@@ -79,6 +79,11 @@ class Memory:
         data = [tuple(r.get(c) for c in names) for r in self.rows[name].values()]
         return self.spark.createDataFrame(data, ddl)
 
+    def keep(self, frame: DataFrame) -> DataFrame:
+        return frame.localCheckpoint()
+
+    hold = keep
+
     def append(self, name: str, frame: DataFrame) -> int:
         self.upsert(name, frame)
         return 0

@@ -16,7 +16,7 @@ demo: setup ## Make a small company, run every stage, show the report's path
 
 test: ## Set up and run every test
 	@bash tools/setup.sh test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: ## Lint, format, types, layers (no Java needed)
 	@bash tools/setup.sh check

@@ -47,6 +47,8 @@ def first_result(job: Path, lake: str, env: str) -> float:
     told = [line for line in done.stdout.splitlines() if line.startswith("first result")]
     if not told:
         raise SystemExit(done.stderr[-2000:])
+    if not int(told[0].split()[-2]):
+        raise SystemExit(f"gold.customer_feature has no rows in {lake}")
     return float(told[0].split()[-1]) - start
 
 

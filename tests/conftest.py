@@ -21,24 +21,25 @@ RUN_DATE = date(2026, 11, 1)
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """A small session: two cores, one shuffle partition."""
-    from lakecdp.platform.session import build_session
+    from lakecdp.platform.session import INTERPRETED, build_session
     from lakecdp.platform.settings import SparkSettings
 
     settings = SparkSettings(
         master="local[2]",
         driver_memory="2g",
         shuffle_partitions=1,
+        # Java made for ten rows takes longer to compile than the rows take; the e2e tests, in
+        # processes of their own, run as users do.
+        codegen="never",
         conf={
             "spark.default.parallelism": "1",
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.autoBroadcastJoinThreshold": "10m",
-            # Java made for ten rows takes longer to compile than the rows take; the e2e tests,
-            # in processes of their own, run as users do.
-            "spark.sql.codegen.wholeStage": "false",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         },
     )
     session = build_session(settings, "lakecdp tests")
+    for key, value in INTERPRETED.items():
+        session.conf.set(key, value)
     yield session
     session.stop()
 

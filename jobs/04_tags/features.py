@@ -11,7 +11,14 @@ from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job, main
 from lakecdp.tags import features
 
-INPUTS = ("silver.event", "silver.order", "silver.attribute", "identity.link", "silver.vacated")
+INPUTS = (
+    "silver.event",
+    "silver.order",
+    "silver.attribute",
+    "identity.link",
+    "silver.vacated",
+    "silver.vacated_order",
+)
 OUTPUTS = ("gold.node_day", "gold.node_category_day", "gold.customer_feature")
 FEW_DAYS = 400
 
@@ -44,8 +51,9 @@ def run(job: Job) -> None:
 
 def new_pairs(b: Batch) -> DataFrame:
     """Owner and day of what changed since the run before."""
-    changed = (b.new_rows(t) for t in ("silver.event", "silver.order", "silver.vacated"))
-    return features.touched(*changed).persist()
+    left = b.new_rows("silver.vacated").select("owner_node", "day")
+    left = left.union(b.new_rows("silver.vacated_order").select("owner_node", "day"))
+    return features.touched(b.new_rows("silver.event"), b.new_rows("silver.order"), left).persist()
 
 
 def few_days(pairs: DataFrame | None) -> list[date] | None:

@@ -252,7 +252,7 @@ def status(
     text = (
         "SELECT run_seq, job, unit, run_date, outcome, seconds, rows_in, rows_out, rows_duplicate, "
         "rows_quarantined, message FROM operations.run "
-        f"ORDER BY run_seq DESC LIMIT {limit}"
+        f"ORDER BY finished_at DESC, run_seq DESC LIMIT {limit}"
     )
     with opened(env, lake, conf, writes=False) as job:
         show(query(job, text), how, console)

@@ -19,6 +19,7 @@ from lakecdp.platform.errors import UsageError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.job import Job
 from lakecdp.platform.ledger import TABLE as LEDGER
+from lakecdp.platform.ledger import newest_first
 
 _NAME = re.compile(r"\b(bronze|silver|identity|gold|operations)\s*\.\s*`?([a-z][a-z0-9_]*)`?", re.I)
 _READS = re.compile(
@@ -35,7 +36,7 @@ def versions_at(job: Job, as_of: date | None) -> dict[str, int]:
     if as_of is None:
         return dict(job.ledger.published)
     rows = job.lake.read(LEDGER).where(F.to_date("finished_at") <= F.lit(as_of))
-    last = rows.orderBy(F.desc("run_seq")).select("published").first()
+    last = newest_first(rows).select("published").first()
     if last is None:
         raise UsageError(f"Nothing was published up to {as_of}.")
     return dict(last["published"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from types import ModuleType
 
 from rich.console import Console
@@ -17,6 +19,8 @@ from lakecdp.platform.batch import Summary
 from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.job import Job
+
+AT_ONCE = 2
 
 
 def load_job(spec: JobSpec) -> Callable[[Job], None]:
@@ -56,46 +60,106 @@ class Outcome:
 
 
 def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcome:
-    """Run jobs one after another in the session of `job`.
+    """Run jobs, two at a time where neither waits for what the other writes.
 
-    A job that fails ends the run, since later ones read what it writes; a source that fails within
-    a job does not.
+    A job alone leaves half of a small machine idle: it plans, commits and judges by turns. Each
+    of two jobs has a session of its own; the ledger publishes one after the other.
+
+    A job that fails ends the run, since later ones read what it writes: no other begins. A source
+    that fails within a job does not.
+
+    Raises:
+        UsageError: a job finds its rules or its use wrong.
     """
     outcome = Outcome()
     start = time.monotonic()
-    for number, spec in enumerate(specs, 1):
-        label = f"[{number}/{len(specs)}] {spec.does}"
-        began = time.monotonic()
-        this = job.named(spec.name)
-        with console.status(label):
-            failed = _run_one(this, spec)
-        outcome.summaries += this.summaries
-        outcome.notes += this.notes
-        outcome.failures += this.failures + ([failed] if failed else [])
-        console.print(_progress(label, this, failed, time.monotonic() - began), highlight=False)
-        if failed:
-            break
+    done: dict[str, Job] = {}
+    stopped: list[LakecdpError] = []
+    waiting, running = longest_first(specs), dict[Future[Told], JobSpec]()
+    free = [job.lake.beside() for _ in range(AT_ONCE - 1)] + [job.lake]
+    with console.status("") as shown, ThreadPoolExecutor(AT_ONCE, "lakecdp-job") as threads:
+        while running or waiting:
+            for spec in ready(waiting, running.values())[: len(free)]:
+                waiting.remove(spec)
+                this = job.named(spec.name, free.pop())
+                running[threads.submit(_run_one, this, spec)] = spec
+            shown.update(", ".join(s.does for s in running.values()))
+            for future in _next(job, running):
+                spec, told = running.pop(future), future.result()
+                this = done[spec.name] = told.job
+                free.append(this.lake)
+                outcome.failures += this.failures + ([told.failed] if told.failed else [])
+                stopped += [told.misuse] if told.misuse else []
+                if told.failed or told.misuse:
+                    waiting = []
+                if not told.misuse:
+                    label = f"[{len(done)}/{len(specs)}] {spec.does}"
+                    console.print(_progress(label, told), highlight=False)
     job.ledger.flush()
+    for spec in specs:
+        outcome.summaries += done[spec.name].summaries if spec.name in done else []
+        outcome.notes += done[spec.name].notes if spec.name in done else []
+    if stopped:
+        raise stopped[0]
     outcome.seconds = time.monotonic() - start
     return outcome
 
 
-def _run_one(job: Job, spec: JobSpec) -> str | None:
+def longest_first(specs: Sequence[JobSpec]) -> list[JobSpec]:
+    """Jobs by the number of steps that wait for each, most first; else as they are given."""
+
+    def steps(name: str) -> int:
+        return 1 + max((steps(s.name) for s in specs if name in s.after), default=0)
+
+    return sorted(specs, key=lambda s: -steps(s.name))
+
+
+def ready(waiting: Sequence[JobSpec], running: Iterable[JobSpec]) -> list[JobSpec]:
+    """The waiting jobs that wait for no other, be it waiting or running."""
+    ahead = {s.name for s in (*waiting, *running)}
+    return [s for s in waiting if not ahead & set(s.after)]
+
+
+def _next(job: Job, running: Iterable[Future[Told]]) -> set[Future[Told]]:
+    """The jobs that end next; on Ctrl-C those under way are ended, and restored, first."""
+    try:
+        return wait(running, return_when=FIRST_COMPLETED).done
+    except KeyboardInterrupt:
+        while wait(running, timeout=1.0).not_done:
+            job.spark.sparkContext.cancelAllJobs()
+        raise
+
+
+@dataclass
+class Told:
+    """How a job ended: well, or with a sentence, or with what is wrong with its rules or use."""
+
+    job: Job
+    failed: str | None = None
+    misuse: LakecdpError | None = None
+    seconds: float = 0.0
+
+
+def _run_one(job: Job, spec: JobSpec) -> Told:
+    began, told = time.monotonic(), Told(job)
+    job.log.info("%s begins", spec.name)
     try:
         load_job(spec)(job)
     except LakecdpError as e:
         if e.exit_code == 2:
-            job.ledger.flush()
-            raise
-        return f"{spec.name} failed: {e}"
+            told.misuse = e
+        else:
+            told.failed = f"{spec.name} failed: {e}"
     except Exception as e:
         logging.getLogger("lakecdp").debug("%s failed", spec.name, exc_info=True)
-        return f"{spec.name} failed: {java_message(e)}"
-    return None
+        told.failed = f"{spec.name} failed: {java_message(e)}"
+    told.seconds = time.monotonic() - began
+    return told
 
 
-def _progress(label: str, job: Job, failed: str | None, seconds: float) -> str:
-    if failed:
+def _progress(label: str, told: Told) -> str:
+    job, seconds = told.job, told.seconds
+    if told.failed:
         return f"{label:<48} [red]failed[/]    {seconds:6.1f} s"
     outcomes = {s.outcome for s in job.summaries}
     state = next((o for o in ("failed", "warned", "published") if o in outcomes), "unchanged")

@@ -79,7 +79,11 @@ FULL = Report(
         Cohort(date(2026, 10, 1), 50, (10,), None, True),
         Cohort(date(2026, 11, 1), 0, (None,), 0, False),
     ),
-    (Seller("Tea <x>", D(5), D(300), D(200), 0.3), Seller("Pot", D(1), D(50), D(0), 0.05)),
+    (
+        Seller("t1", "Tea <x>", D(5), D(300), D(200), 0.3),
+        Seller("Pot", "Pot", D(1), D(50), D(0), 0.05),
+        Seller("Mug", "Mug", D(1), D(1200), D(10), 0.05),
+    ),
     (),
     Tags(
         (
@@ -171,7 +175,10 @@ def test_numbers_and_names_on_the_page() -> None:
     text = page.render(FULL)
     assert "Lotus &amp; &lt;Lamb&gt;" in text
     assert "<b>:" not in text
-    assert "Tea &lt;x&gt;" in text
+    assert 'Tea &lt;x&gt; <span class="sub">t1</span>' in text
+    assert 'Pot <span class="sub">' not in text, "an id that is the name is not shown twice"
+    assert "+50.0%" in text, "300 after 200"
+    assert "×120" in text, "1200 after 10 is no matter of per cent"
     for said in (
         "10,000",
         "9,087",

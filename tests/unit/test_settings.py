@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lakecdp.platform.errors import ConfigError
 from lakecdp.platform.settings import Conf, load_settings
 
 
@@ -20,3 +21,13 @@ def test_relative_places_begin_where_the_command_was_started(
         found = load_settings(Conf(None), "dev", lake=place, landing=place)
         assert (found.lake, found.landing) == (absolute, absolute)
     assert load_settings(Conf(None), "dev").lake is None
+
+
+def test_whether_java_is_generated_is_said_in_one_place(tmp_path: Path) -> None:
+    (tmp_path / "dev.yaml").write_text("spark: {conf: {spark.sql.codegen.wholeStage: 'false'}}\n")
+    with pytest.raises(
+        ConfigError, match=r"dev\.yaml:1: .*set by `codegen`: auto, always or never"
+    ):
+        load_settings(Conf(tmp_path), "dev")
+    (tmp_path / "dev.yaml").write_text("spark: {codegen: never}\n")
+    assert load_settings(Conf(tmp_path), "dev").spark.codegen == "never"

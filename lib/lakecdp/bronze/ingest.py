@@ -48,11 +48,16 @@ class FileState:
 
 @dataclass
 class Landing:
-    """The new files of one source and the lines of those that can be read."""
+    """The new files of one source and the lines of those that can be read.
+
+    `filled` is the number of lines that must become records, counted before any is parsed; None
+    where records may span lines, so that only parsing tells.
+    """
 
     source: Source
     states: dict[str, FileState]
     frame: DataFrame | None = None
+    filled: int | None = 0
     notes: list[str] = field(default_factory=list)
     refused: int = 0
 
@@ -111,9 +116,11 @@ def open_files(spark: SparkSession, source: Source, files: Sequence[FileEntry]) 
         list(threads.map(lambda state: _open(spark, mapping, state), landing.states.values()))
     readable = [s for s in landing.states.values() if s.reason is None]
     landing.notes = _drift(source, readable)
-    frames = _parse(spark, mapping, readable)
-    if frames:
-        landing.frame = reduce(DataFrame.unionByName, frames)
+    found = _parse(spark, mapping, readable)
+    if found:
+        landing.frame = reduce(DataFrame.unionByName, (frame for frame, _ in found))
+        counts = [filled for _, filled in found if filled is not None]
+        landing.filled = sum(counts) if len(counts) == len(found) else None
     return landing
 
 
@@ -170,7 +177,7 @@ def _drift(source: Source, states: Sequence[FileState]) -> list[str]:
 
 def _parse(
     spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState]
-) -> list[DataFrame]:
+) -> list[tuple[DataFrame, int | None]]:
     groups: dict[tuple[str, ...], list[FileState]] = defaultdict(list)
     for state in states:
         groups[tuple(state.header or ())].append(state)
@@ -191,8 +198,8 @@ class _UnreadableError(Exception):
 
 def _frame(
     spark: SparkSession, mapping: SourceMapping, states: Sequence[FileState], names: Sequence[str]
-) -> DataFrame:
-    """Parsed records of files with one header.
+) -> tuple[DataFrame, int | None]:
+    """Parsed records of files with one header, and how many they must be.
 
     Every line is read once to number it, which is also how a damaged file shows itself before
     anything is written.
@@ -203,12 +210,14 @@ def _frame(
     except Exception as e:
         raise _UnreadableError from e
     if records.whole_file(mapping):
-        return records.read_whole(spark, [s.entry for s in states], mapping, names)
-    schema = "uri string, block bigint, first bigint, count bigint, before bigint"
+        return records.read_whole(spark, [s.entry for s in states], mapping, names), None
+    schema = "uri string, block bigint, first bigint, count bigint, filled bigint, before bigint"
     rows = records.numbered(found, spark.createDataFrame(counted, schema))
+    filled = sum(r["filled"] for r in counted)
     if mapping.format == "csv":
-        return records.parse_csv(rows, mapping, names)
-    return records.parse_json(rows, mapping)
+        headers = len(states) if mapping.file.header else 0
+        return records.parse_csv(rows, mapping, names), filled - headers
+    return records.parse_json(rows, mapping), filled
 
 
 def _sound(
@@ -262,7 +271,8 @@ def land(batch: Batch, landings: Sequence[Landing]) -> None:
         aside = landing.refused + whole
         out = written[name]
         bronze = landing.source.mapping.bronze
-        parts[name].balance(bronze, rows_in=out + aside, rows_out=out, quarantined=aside)
+        given = out + aside if landing.filled is None else landing.filled + whole
+        parts[name].balance(bronze, rows_in=given, rows_out=out, quarantined=aside)
         parts[name].count(
             rows_in=out + aside, rows_out=out, rows_duplicate=0, rows_quarantined=aside
         )
@@ -324,6 +334,9 @@ def _count_files(batch: Batch, landings: Sequence[Landing]) -> None:
     states = {
         (x.source.mapping.source, s.entry.path): s for x in landings for s in x.states.values()
     }
+    for state in states.values():
+        # A landing is counted anew when the batch for all sources failed and it has one of its own.
+        state.records = state.quarantined = 0
     read = [x.source.mapping for x in landings if x.frame is not None]
     if not read:
         return

@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 from lakecdp.bronze.mapping import SourceMapping
 from lakecdp.platform.fs import FileEntry
 
+FILLED = "trim(value) <> ''"
+"""A line that is not blank."""
 WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 
 
@@ -34,6 +36,8 @@ def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
     if not text.strip():
         raise ValueError("the file is empty")
     first = text.splitlines()[0]
+    if not first.strip(" "):
+        raise ValueError("the first line, which should be the header, is blank")
     if "\x00" in first or "\ufffd" in first:
         raise ValueError("the header is not readable text")
     names = next(
@@ -43,7 +47,25 @@ def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
             quotechar=mapping.file.quote or None,
         )
     )
-    return [n.strip() for n in names]
+    return told_apart([n.strip() for n in names])
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Names that differ for Spark, which does not look at capitals.
+
+    A column without a name (as after a trailing delimiter) gets `column_<place>`; one whose name
+    has been used gets a number: `id, Id` become `id, Id_2`.
+    """
+    given, used = {n.lower() for n in names if n}, set[str]()
+    out = []
+    for place, name in enumerate(names, 1):
+        base = name or f"column_{place}"
+        wanted, number = base, 2
+        while wanted.lower() in used or (wanted != name and wanted.lower() in given):
+            wanted, number = f"{base}_{number}", number + 1
+        used.add(wanted.lower())
+        out.append(wanted)
+    return out
 
 
 def lines(spark: SparkSession, files: Sequence[FileEntry]) -> DataFrame:
@@ -73,10 +95,12 @@ def line_counts(found: DataFrame) -> DataFrame:
 
     Returns:
         One row per uri and block: first BIGINT (position of its first line), before BIGINT (lines
-        of the file in earlier blocks), count BIGINT.
+        of the file in earlier blocks), count BIGINT, filled BIGINT (lines that are not blank).
     """
     parts = found.groupBy("uri", "block").agg(
-        F.min("position").alias("first"), F.count(F.lit(1)).alias("count")
+        F.min("position").alias("first"),
+        F.count(F.lit(1)).alias("count"),
+        F.count_if(F.expr(FILLED)).alias("filled"),
     )
     earlier = Window.partitionBy("uri").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
     return parts.withColumn("before", F.coalesce(F.sum("count").over(earlier), F.lit(0)))
@@ -84,7 +108,9 @@ def line_counts(found: DataFrame) -> DataFrame:
 
 def numbered(found: DataFrame, counts: DataFrame) -> DataFrame:
     """Add `line`, from 1 within each file, to `lines`."""
-    return found.join(F.broadcast(counts.drop("count")), ["uri", "block"]).select(
+    return found.join(
+        F.broadcast(counts.select("uri", "block", "first", "before")), ["uri", "block"]
+    ).select(
         "value", "uri", (F.col("position") - F.col("first") + F.col("before") + 1).alias("line")
     )
 
@@ -113,7 +139,7 @@ def parse_csv(rows: DataFrame, mapping: SourceMapping, names: Sequence[str]) -> 
         "maxCharsPerColumn": "-1",
         "maxColumns": str(max(20480, 2 * len(names))),
     }
-    rows = rows.where(F.trim("value") != "")
+    rows = rows.where(FILLED)
     if mapping.file.header:
         rows = rows.where("line > 1")
     fields = F.expr(
@@ -152,7 +178,7 @@ def _sql(text: str) -> str:
 def parse_json(rows: DataFrame, mapping: SourceMapping) -> DataFrame:
     """Lines of JSON, one object each; columns as in `parse_csv`."""
     return (
-        rows.where(F.trim("value") != "")
+        rows.where(FILLED)
         .withColumn("text", F.ltrim(F.ltrim(decoded(F.col("value"), mapping), F.lit("\ufeff"))))
         .withColumn("unreadable", _unreadable(mapping))
         .withColumn("raw", F.try_parse_json(F.when(F.col("unreadable").isNull(), F.col("text"))))

@@ -9,7 +9,7 @@ CONTRACT = TableContract(
     key=("run_seq", "unit"),
     cluster_by=(),
     columns=(
-        column("run_seq", "BIGINT", "Number of the batch, increasing", required=True),
+        column("run_seq", "BIGINT", "Number of the batch, in order of start", required=True),
         column("run_id", "STRING", "Run that the batch belongs to", required=True),
         column("job", "STRING", "Job, as a path below jobs/", required=True),
         column(
@@ -20,7 +20,7 @@ CONTRACT = TableContract(
         ),
         column("run_date", "DATE", "Date the run stands for", required=True),
         column("started_at", "TIMESTAMP", "Start (UTC)", required=True),
-        column("finished_at", "TIMESTAMP", "End (UTC)", required=True),
+        column("finished_at", "TIMESTAMP", "End (UTC): the order of publication", required=True),
         column("seconds", "DECIMAL(12,3)", "Duration of the batch", required=True),
         column("outcome", "STRING", "published, unchanged, warned or failed", required=True),
         column("rows_in", "BIGINT", "Rows taken in"),

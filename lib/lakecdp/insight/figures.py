@@ -175,6 +175,7 @@ class Cohort:
 class Seller:
     """A product or category: amount sold in the last 90 days and in the 90 before."""
 
+    key: str
     name: str
     units: Decimal
     amount: Decimal

@@ -56,7 +56,9 @@ class Style:
         return NONE if value is None else f"{100 * value:,.1f}%".replace("-", "−")
 
     def change(self, value: float | None) -> str:
-        """A change with its sign."""
+        """A change with its sign; one to more than tenfold as the factor."""
+        if value is not None and value > 9:
+            return f"×{1 + value:,.0f}"
         return NONE if value is None else f"{100 * value:+,.1f}%".replace("-", "−")
 
     def fill(self, key: str, **values: Any) -> str:

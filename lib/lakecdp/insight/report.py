@@ -49,24 +49,28 @@ def collect(job: Job) -> Report:
     """Everything that the page of a run date says, as of that date."""
     s, ledger = job.settings, job.ledger.published
     links = job.read("identity.link").where("valid_to IS NULL").select("node_id", "customer_id")
-    orders = sales.owned_orders(job.read("silver.order"), links, job.run_date, s.currency).persist()
     returned, lines = job.read("silver.return"), job.read("silver.order_line")
+    orders = sales.owned_orders(
+        job.read("silver.order"), lines, links, job.run_date, s.currency
+    ).persist()
     crossed = (job.read(t) for t in ("gold.customer_feature", "gold.segment", "gold.score"))
     names = segment_names(job)
-    # Many small queries: the next one is planned while one runs.
-    with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-report") as threads:
-        people = threads.submit(customers.crossed, *crossed)
-        totals = threads.submit(sales.totals, orders, returned, job.run_date)
-        cohorts = threads.submit(sales.cohorts, orders, job.run_date)
-        products = threads.submit(sales.top_products, orders, lines, job.run_date)
-        categories = threads.submit(sales.top_categories, orders, job.run_date)
-        days = job.read("gold.node_day")
-        activity = threads.submit(customers.activity, links, days, job.run_date)
-        active = tag_rules.load(job.conf).active
-        tags = threads.submit(customers.tags, job.read("gold.tag_matrix"), active, s.language)
-        done = threads.submit(runs, job.read("operations.run"), job.name)
-        refused = threads.submit(refusals, job.read("silver.quarantine"))
-    orders.unpersist()
+    try:
+        # Many small queries: the next one is planned while one runs.
+        with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-report") as threads:
+            people = threads.submit(customers.crossed, *crossed)
+            totals = threads.submit(sales.totals, orders, returned, job.run_date)
+            cohorts = threads.submit(sales.cohorts, orders, job.run_date)
+            products = threads.submit(sales.top_products, orders, lines, job.run_date)
+            categories = threads.submit(sales.top_categories, orders, job.run_date)
+            days = job.read("gold.node_day")
+            activity = threads.submit(customers.activity, links, days, job.run_date)
+            active = tag_rules.load(job.conf).active
+            tags = threads.submit(customers.tags, job.read("gold.tag_matrix"), active, s.language)
+            done = threads.submit(runs, job.read("operations.run"), job.name)
+            refused = threads.submit(refusals, job.read("silver.quarantine"))
+    finally:
+        orders.unpersist()
     run_id, run_seq, accounts = done.result()
     crowd = people.result()
     return Report(

@@ -19,18 +19,33 @@ RECENT_DAYS = 90
 TOP_SELLERS = 10
 
 
-def owned_orders(orders: DataFrame, links: DataFrame, run_date: date, currency: str) -> DataFrame:
-    """Orders up to the run date with their customers.
+def owned_orders(
+    orders: DataFrame, lines: DataFrame, links: DataFrame, run_date: date, currency: str
+) -> DataFrame:
+    """Orders up to the run date with their customers; void ones count nowhere.
+
+    A sale and a return may stand in one order, such as an exchange: what was sold and what was
+    returned are told apart by the lines. Whatever the sign of a return, `returned` is positive.
 
     Returns:
         One row per order: order_id, day DATE, week DATE (its Monday), month INT (months since year
-        0), channel, kind, currency, ours BOOLEAN (in the currency of the lake), amount and
-        product_amount DECIMAL(28,4) in `currency`, categories, customer_id BIGINT or null.
+        0), channel, kind, currency, ours BOOLEAN (in the currency of the lake), amount (of a sale:
+        before its returns), returned and product_amount DECIMAL(28,4) in `currency`, categories,
+        customer_id BIGINT or null.
     """
-    day = F.col("order_date")
+    day, sale = F.col("order_date"), F.col("kind") == "sale"
+    back = (
+        lines.where("line_type = 'cancellation'")
+        .groupBy("order_id")
+        .agg(F.sum("amount").alias("_back"), F.sum(F.abs("amount")).alias("_size"))
+    )
+    amount = F.col("amount") - F.when(sale, F.coalesce("_back", F.lit(0))).otherwise(0)
+    size = F.when(sale, F.coalesce("_size", F.lit(0)))
+    size = size.when(F.col("kind") == "cancellation", F.abs("amount")).otherwise(0)
     return (
-        orders.where(day <= F.lit(run_date))
+        orders.where((day <= F.lit(run_date)) & (F.col("kind") != "void"))
         .join(links.withColumnRenamed("node_id", "owner_node"), "owner_node", "left")
+        .join(back, "order_id", "left")
         .select(
             "order_id",
             day.alias("day"),
@@ -40,7 +55,8 @@ def owned_orders(orders: DataFrame, links: DataFrame, run_date: date, currency: 
             "kind",
             "currency",
             (F.col("currency") == currency).alias("ours"),
-            "amount",
+            amount.cast("decimal(28,4)").alias("amount"),
+            size.cast("decimal(28,4)").alias("returned"),
             "product_amount",
             "categories",
             "customer_id",
@@ -51,14 +67,18 @@ def owned_orders(orders: DataFrame, links: DataFrame, run_date: date, currency: 
 def totals(orders: DataFrame, returns: DataFrame, run_date: date) -> Sales:
     """Sales in all, by channel and by week.
 
-    Whatever a cancellation's sign, its amount is what was returned, as a positive number.
+    Args:
+        orders: from `owned_orders`.
+        returns: silver.return.
+        run_date: the last day that counts.
     """
     rows = (
         orders.groupBy("week", "channel", "kind", "currency", "ours")
         .agg(
             F.count(F.lit(1)).alias("orders"),
             F.sum("amount").alias("amount"),
-            F.sum(F.abs("amount")).alias("size"),
+            F.sum("returned").alias("returned"),
+            F.count_if(F.expr("kind = 'cancellation' OR returned > 0")).alias("returns"),
             F.count_if(F.col("customer_id").isNull()).alias("anonymous"),
             F.sum(F.when(F.col("customer_id").isNull(), F.col("amount"))).alias("anonymous_amount"),
             F.min("day").alias("first"),
@@ -80,10 +100,10 @@ def totals(orders: DataFrame, returns: DataFrame, run_date: date) -> Sales:
         first=min(r["first"] for r in ours),
         last=max(r["last"] for r in ours),
         amount=total(sold, "amount"),
-        returns=sum(r["orders"] for r in back),
-        returned=total(back, "size"),
+        returns=sum(r["returns"] for r in (*sold, *back)),
+        returned=total((*sold, *back), "returned"),
         adjusted=total(rest, "amount"),
-        traced=traced(returns, run_date) if back else None,
+        traced=traced(returns, run_date),
         channels=_channels(sold),
         weeks=_weeks(sold, back),
         foreign=dict(sorted(foreign.items())),
@@ -127,7 +147,7 @@ def _weeks(sold: Sequence[Row], back: Sequence[Row]) -> tuple[Week, ...]:
             if r["week"] == monday:
                 orders[r["channel"]] += r["orders"]
                 amount[r["channel"]] += r["amount"]
-        returned = total((r for r in back if r["week"] == monday), "size")
+        returned = total((r for r in (*sold, *back) if r["week"] == monday), "returned")
         weeks.append(Week(monday, dict(orders), dict(amount), returned))
     return tuple(weeks)
 
@@ -201,7 +221,12 @@ def _sellers(sold: DataFrame, run_date: date) -> tuple[Seller, ...]:
     whole = rows[0]["amount"]
     return tuple(
         Seller(
-            r["name"] or r["id"], r["units"], r["amount"], r["before"], share(r["amount"], whole)
+            r["id"],
+            r["name"] or r["id"],
+            r["units"],
+            r["amount"],
+            r["before"],
+            share(r["amount"], whole),
         )
         for r in rows[1:]
         if r["amount"] > 0

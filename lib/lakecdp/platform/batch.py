@@ -242,7 +242,11 @@ class Batch:
             log.warning("%s: version %d was never published; back to %d", name, current, published)
             self._lake.restore(name, published)
             self._note_version(name)
-            self._starts[name] = self._versions.get(name, current)
+        self._lake.widen(contract)
+        before = self._lake.version(name)
+        if before is not None and before != published:
+            self._note_version(name)
+            self._starts[name] = before
 
     def __exit__(
         self,
@@ -255,20 +259,19 @@ class Batch:
         if error is not None:
             self._fail(error)
             return
-        outcome = "unchanged"
-        if self._versions:
-            try:
-                warned = self._verdict()
-            except Exception as e:
-                self._fail(e)
-                raise
-            outcome = "warned" if warned else "published"
-        self._publish(outcome)
+        try:
+            warned = self._verdict()
+        except Exception as e:
+            self._fail(e)
+            raise
+        self._publish(warned)
 
-    def _publish(self, outcome: str) -> None:
+    def _publish(self, warned: set[str]) -> None:
         self._judge.close()
         for part in self.parts:
-            part.summary.outcome = "unchanged" if part.nothing_new else outcome
+            part.summary.outcome = "warned" if warned & set(part.unit.outputs) else "published"
+            if part.nothing_new or not self._versions:
+                part.summary.outcome = "unchanged"
             part.consumed.mark = self.seq
             # What a job reads and writes too is no news to itself.
             own = {t: v for t, v in self._versions.items() if t in part.consumed.seen}
@@ -282,11 +285,11 @@ class Batch:
             [(self._entry(p), None if p.nothing_new else p.consumed) for p in self.parts]
         )
 
-    def _verdict(self) -> bool:
+    def _verdict(self) -> set[str]:
         """Hold what was written, and not yet published, to the accounts and the expectations.
 
         Returns:
-            whether an expectation marked `warn` does not hold.
+            the tables of which an expectation marked `warn` does not hold.
 
         Raises:
             LostRowsError: rows do not balance.
@@ -304,7 +307,7 @@ class Batch:
             for part in self.at_work:
                 if part.summary.message is None and name in part.unit.outputs:
                     part.summary.message = found.sentence
-        return any(g["failed"] for g in self.gate_results)
+        return {str(g["table"]) for g in self.gate_results if g["failed"]}
 
     def _fail(self, error: BaseException) -> None:
         self._judge.close()
@@ -325,9 +328,9 @@ class Batch:
         self._ledger.publish([(self._entry(p), None) for p in self.parts])
 
     def _finish(self) -> None:
-        self._finished_at = datetime.now(UTC)
+        seconds = (datetime.now(UTC) - self.started_at).total_seconds()
         for part in self.parts:
-            part.summary.seconds = (self._finished_at - self.started_at).total_seconds()
+            part.summary.seconds = seconds
 
     def _entry(self, part: Part) -> Entry:
         s = part.summary
@@ -338,7 +341,6 @@ class Batch:
             unit=part.unit.name,
             run_date=self._step.run_date,
             started_at=self.started_at,
-            finished_at=self._finished_at,
             outcome=s.outcome,
             rows_in=s.rows_in,
             rows_out=s.rows_out,
@@ -355,7 +357,7 @@ class Batch:
 
     def read(self, name: str) -> DataFrame:
         """The published rows of a table; for an output, those before this batch."""
-        return self._ledger.read(name, fixed=name in self._outputs)
+        return self._ledger.read(name, lake=self._lake, fixed=name in self._outputs)
 
     def new_rows(self, name: str, part: Part | None = None) -> DataFrame:
         """The rows of an input written since a part last published; all of them when it is `full`.
@@ -385,7 +387,7 @@ class Batch:
         return frame
 
     def keep(self, frame: DataFrame) -> DataFrame:
-        """The same rows, computed once: in the plan itself while they are few, else cached."""
+        """The same rows: in the plan itself while they are few, else cached at their next use."""
         rows = frame.limit(FEW + 1).toArrow()
         if rows.num_rows <= FEW:
             return self.spark.createDataFrame(rows, frame.schema)

@@ -18,6 +18,31 @@ GLOB = frozenset("*?[]{}\\")
 COMMIT = re.compile(r"\d{20}\.json")
 
 
+MAINTENANCE = frozenset(
+    {
+        "CREATE TABLE",
+        "OPTIMIZE",
+        "REORG",
+        "VACUUM START",
+        "VACUUM END",
+        "SET TBLPROPERTIES",
+        "UNSET TBLPROPERTIES",
+        "ADD COLUMNS",
+        "CHANGE COLUMN",
+        "CLUSTER BY",
+        "UPGRADE PROTOCOL",
+        "COMPUTE STATS",
+    }
+)
+"""Operations of Delta that change no row."""
+
+
+def operation(commit: str) -> str:
+    """What the writer of a commit did, such as `WRITE` or `OPTIMIZE`."""
+    infos = (json.loads(line).get("commitInfo") for line in commit.splitlines() if line)
+    return next((str(i.get("operation", "")) for i in infos if i is not None), "")
+
+
 def user_metadata(commit: str) -> dict[str, Any]:
     """What the writer of a commit noted in it; empty when that is nothing, or no JSON object."""
     for line in commit.splitlines():

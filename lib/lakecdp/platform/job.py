@@ -20,7 +20,7 @@ from lakecdp.platform.errors import LakecdpError, UsageError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake
 from lakecdp.platform.lease import Lease
-from lakecdp.platform.ledger import Ledger
+from lakecdp.platform.ledger import Ledger, LedgerError
 from lakecdp.platform.session import build_session
 from lakecdp.platform.settings import Conf, Settings, load_settings
 
@@ -56,13 +56,13 @@ class Job:
         source: str | None = None,
         approve_as: str | None = None,
         run_id: str | None = None,
+        lake: Lake | None = None,
         ledger: Ledger | None = None,
     ):
         if settings.lake is None:
             raise UsageError(
                 "No lake: give --lake, or set `lake` in the settings of the environment."
             )
-        self.spark = spark
         self.settings = settings
         self.conf = conf
         self.run_date = run_date
@@ -70,15 +70,21 @@ class Job:
         self.name = name
         self.source = source
         self.approve_as = approve_as
-        self.lake = Lake(spark, settings.lake)
+        self.lake = lake or Lake(spark, settings.lake)
+        self.spark = self.lake.spark
         self.ledger = ledger or Ledger(spark, self.lake)
         self.log = logging.getLogger("lakecdp")
         self.summaries: list[Summary] = []
         self.failures: list[str] = []
         self.notes: list[str] = []
 
-    def named(self, name: str) -> Job:
-        """The same surroundings for another job of the run."""
+    def named(self, name: str, lake: Lake | None = None) -> Job:
+        """The same surroundings for another job of the run.
+
+        Args:
+            name: the job.
+            lake: the same lake through another session, for a job that runs beside others.
+        """
         return Job(
             self.spark,
             self.settings,
@@ -88,6 +94,7 @@ class Job:
             source=self.source,
             approve_as=self.approve_as,
             run_id=self.run_id,
+            lake=lake or self.lake,
             ledger=self.ledger,
         )
 
@@ -138,11 +145,12 @@ class Job:
         fault fails by name, and the others are done.
         """
         before = len(self.summaries)
-        working = [u for u in units if not u.idle]
+        working = list(units)
         try:
             with self.batch_of(units) as batch:
+                working = [p.unit for p in batch.at_work]
                 work(batch)
-        except UsageError:
+        except (UsageError, LedgerError):
             raise
         except Exception as e:
             self.log.warning("%s failed: %s", self.name, java_message(e))
@@ -161,7 +169,7 @@ class Job:
 
     def read(self, name: str) -> DataFrame:
         """The published rows of a table."""
-        return self.ledger.read(name)
+        return self.ledger.read(name, lake=self.lake)
 
     def note(self, sentence: str) -> None:
         """Tell whoever started the run something that is no failure."""
@@ -184,6 +192,9 @@ def at_once(work: Callable[[T], R], items: Sequence[T]) -> list[R | LakecdpError
             return work(item)
         except LakecdpError as e:
             return e
+        except Exception as e:
+            logging.getLogger("lakecdp").debug("%s failed", item, exc_info=True)
+            return LakecdpError(java_message(e))
 
     with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-at-once") as threads:
         return list(threads.map(attempt, items))

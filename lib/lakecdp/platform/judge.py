@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from lakecdp.platform.lake import Lake
 
 Written = Callable[[Lake, str], DataFrame]
 
+_ONE = threading.Lock()
+"""Great Expectations keeps its context for the whole process: one gate at a time."""
+
 
 class Judge:
     """Gates of a batch, one at a time, in a thread and a session of their own.
@@ -25,17 +29,20 @@ class Judge:
         self._lake = lake
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lakecdp-gate")
         self._begun: dict[tuple[str, int], Future[Found]] = {}
+        self._asking = threading.Lock()
 
     def begin(self, name: str, version: int, written: Written) -> None:
         """Judge what was written to a table up to a version, some time soon."""
-        if (name, version) not in self._begun:
-            self._begun[name, version] = self._thread.submit(self._gate, name, written)
+        with self._asking:
+            if (name, version) not in self._begun:
+                self._begun[name, version] = self._thread.submit(self._gate, name, written)
 
     def _gate(self, name: str, written: Written) -> Found:
         found = Found()
         lake = self._lake.apart()
         try:
-            quality.gate(found, name, written(lake, name))
+            with _ONE:
+                quality.gate(found, name, written(lake, name))
         except Exception as e:
             found.error = e
         return found

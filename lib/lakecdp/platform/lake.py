@@ -14,7 +14,15 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.contracts import TableContract
-from lakecdp.platform.commits import COMMIT, GLOB, added_files, commit_name, user_metadata
+from lakecdp.platform.commits import (
+    COMMIT,
+    GLOB,
+    MAINTENANCE,
+    added_files,
+    commit_name,
+    operation,
+    user_metadata,
+)
 from lakecdp.platform.fs import list_names, read_text
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -50,10 +58,14 @@ class Lake:
         self._apart: Lake | None = None
         self._statements = threading.Lock()
 
-    def apart(self) -> Lake:
+    def beside(self) -> Lake:
         """The same lake through a session of its own: settings and views do not meet."""
+        return Lake(self.spark.newSession(), self.uri)
+
+    def apart(self) -> Lake:
+        """The same lake through one other session, the same each time."""
         if self._apart is None:
-            self._apart = Lake(self.spark.newSession(), self.uri)
+            self._apart = self.beside()
         return self._apart
 
     def path(self, name: str) -> str:
@@ -83,8 +95,8 @@ class Lake:
 
         Args:
             name: the table.
-            key: a key that the metadata must have; commits without it (such as maintenance) are
-                passed over.
+            key: a key that the metadata must have; maintenance, which changes no row, is passed
+                over.
 
         Returns:
             the metadata; empty where there is no table, None where the last commits do not say.
@@ -92,9 +104,12 @@ class Lake:
         log = f"{self.path(name)}/_delta_log"
         found = sorted(f for f in list_names(self.spark, log) if COMMIT.fullmatch(f))
         for file in reversed(found[-LOOK_BACK:]):
-            told = user_metadata(read_text(self.spark, f"{log}/{file}"))
+            commit = read_text(self.spark, f"{log}/{file}")
+            told = user_metadata(commit)
             if key in told:
                 return told
+            if operation(commit) not in MAINTENANCE:
+                return None
         return None if found else {}
 
     def ensure(self, contract: TableContract) -> None:
@@ -109,14 +124,33 @@ class Lake:
             f"TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{stats}')"
         )
 
+    def widen(self, contract: TableContract) -> None:
+        """Add the columns that a contract has gained since its table was made."""
+        there = set(self._snapshot(contract.name).schema().fieldNames())
+        missing = [c for c in contract.all_columns if c.name not in there]
+        if missing:
+            columns = ", ".join(f"`{c.name}` {c.type}" for c in missing)
+            self.spark.sql(
+                f"ALTER TABLE delta.`{self.path(contract.name)}` ADD COLUMNS ({columns})"
+            )
+
     def read(self, name: str, version: int | None = None) -> DataFrame:
-        """A table at a version (default: the current one); empty where it does not exist."""
+        """A table at a version (default: the current one); empty where it does not exist.
+
+        Columns that the contract has gained since are there, without a value.
+        """
+        contract = contracts.table(name)
         if self.version(name) is None:
-            return self.empty(contracts.table(name))
+            return self.empty(contract)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(name))
+        rows = reader.load(self.path(name))
+        there = set(rows.columns)
+        gained = [c for c in contract.all_columns if c.name not in there]
+        return (
+            rows.withColumns({c.name: F.lit(None).cast(c.type) for c in gained}) if gained else rows
+        )
 
     def read_added(self, name: str, after: int) -> DataFrame:
         """Rows in the files that the commits after a version added; may hold older rows too."""

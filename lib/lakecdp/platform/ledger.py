@@ -1,16 +1,17 @@
 """The run ledger, operations.run: a row per batch and part; the last says what is published.
 
 Because one writer holds the lake at a time, each row can carry the whole published set of table
-versions and what every job has consumed. Reading the last row is enough to start, and every
+versions and what every job has consumed. Its last commit says the same, which is enough to start; every
 earlier row is a consistent state of the lake to look at or to go back to.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
+from lakecdp.platform.errors import LakecdpError
+from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake
 
 TABLE = "operations.run"
@@ -35,8 +38,9 @@ class Balance:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost."""
-        return self.rows_in == self.rows_out + self.rows_duplicate + self.rows_quarantined
+        """Whether nothing was lost, and nothing came from nowhere."""
+        parts = (self.rows_out, self.rows_duplicate, self.rows_quarantined)
+        return self.rows_in == sum(parts) and min(parts) >= 0
 
 
 @dataclass
@@ -70,7 +74,6 @@ class Entry:
     unit: str
     run_date: date
     started_at: datetime
-    finished_at: datetime
     outcome: str
     rows_in: int | None = None
     rows_out: int | None = None
@@ -81,10 +84,18 @@ class Entry:
     gates: str | None = None
     code_version: str = ""
     message: str | None = None
+    finished_at: datetime | None = None
+
+
+class LedgerError(LakecdpError):
+    """The ledger cannot be written, so that nothing more can be published by this process."""
 
 
 class Ledger:
-    """Reads the last row once and appends; correct while the lease is held.
+    """Reads its last commit once and appends; correct while the lease is held.
+
+    Two batches of one process may be under way at once. They publish one after the other, and
+    `finished_at` is noted as they do: it, and not run_seq, is the order of what was published.
 
     Args:
         spark: the session.
@@ -96,6 +107,8 @@ class Ledger:
         self._lake = lake
         self._contract = contracts.table(TABLE)
         self._waiting: list[Entry] = []
+        self._lock = threading.RLock()
+        self._broken = ""
         self.published: dict[str, int] = {}
         self._state: dict[str, str] = {}
         last = lake.last_metadata(TABLE, "published")
@@ -109,28 +122,31 @@ class Ledger:
         """The same from the table, where the last commits are not the ledger's own."""
         if not self._lake.version(TABLE):
             return {}
-        row = self._lake.read(TABLE).orderBy(F.desc("run_seq")).first()
+        row = newest_first(self._lake.read(TABLE)).first()
         return row.asDict() if row is not None else {}
 
-    def read(self, name: str, *, fixed: bool = False) -> DataFrame:
+    def read(self, name: str, *, lake: Lake | None = None, fixed: bool = False) -> DataFrame:
         """The published rows of a table; the ledger itself is read as it stands.
 
         Args:
             name: the table.
+            lake: the same lake through another session.
             fixed: hold on to the version of now although the table will be written to.
         """
+        lake = lake or self._lake
         if name == TABLE:
-            return self._lake.read(name)
+            return lake.read(name)
         published = self.published.get(name)
         if published is None:
-            return self._lake.empty(contracts.table(name))
-        same = not fixed and self._lake.version(name) == published
-        return self._lake.read(name, None if same else published)
+            return lake.empty(contracts.table(name))
+        same = not fixed and lake.version(name) == published
+        return lake.read(name, None if same else published)
 
     def next_seq(self) -> int:
         """The number for a new batch."""
-        self.last_seq += 1
-        return self.last_seq
+        with self._lock:
+            self.last_seq += 1
+            return self.last_seq
 
     def consumed(self, job: str, unit: str) -> Consumed:
         """What a job has consumed so far."""
@@ -139,47 +155,70 @@ class Ledger:
 
     def note(self, entry: Entry) -> None:
         """Keep a row that publishes nothing, to be written with the next one or at the end."""
-        self._waiting.append(entry)
+        with self._lock:
+            entry.finished_at = datetime.now(UTC)
+            self._waiting.append(entry)
 
     def publish(self, entries: Sequence[tuple[Entry, Consumed | None]]) -> None:
         """Write the rows of a batch (and those waiting) in one commit.
 
         The versions they name are then what is read. Where a part has consumed nothing, what it
         had consumed before stays.
+
+        Raises:
+            LedgerError: the commit failed, or one before it did.
         """
-        for entry, consumed in entries:
-            self.published |= entry.versions
-            if consumed is not None:
-                self._state[_key(entry.job, entry.unit)] = consumed.dump()
-        self._write([*self._waiting, *(e for e, _ in entries)])
-        self._waiting = []
+        with self._lock:
+            published, state = dict(self.published), dict(self._state)
+            for entry, consumed in entries:
+                entry.finished_at = datetime.now(UTC)
+                published |= entry.versions
+                if consumed is not None:
+                    state[_key(entry.job, entry.unit)] = consumed.dump()
+            self._write([*self._waiting, *(e for e, _ in entries)], published, state)
 
     def flush(self) -> None:
         """Write the rows that wait."""
-        if self._waiting:
-            self._write(self._waiting)
-            self._waiting = []
+        with self._lock:
+            if self._waiting:
+                self._write(self._waiting, self.published, self._state)
 
-    def _write(self, entries: list[Entry]) -> None:
-        self._lake.ensure(self._contract)
-        schema = ", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns)
-        rows = [self._row(e) for e in entries]
-        frame = self._spark.createDataFrame(rows, schema).coalesce(1)
-        # With the state in the commit itself, the next process opens the lake without a query.
-        state = {"published": self.published, "state": self._state}
-        self._lake.append(self._contract, frame, {"run_seq": self.last_seq, **state})
+    def _write(
+        self, entries: list[Entry], published: dict[str, int], state: dict[str, str]
+    ) -> None:
+        if self._broken:
+            raise LedgerError(f"The ledger was not written: {self._broken}")
+        try:
+            self._lake.ensure(self._contract)
+            schema = ", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns)
+            rows = [self._row(e, published, state) for e in entries]
+            frame = self._spark.createDataFrame(rows, schema).coalesce(1)
+            # With the state in the commit itself, the next process opens the lake without a query.
+            told = {"run_seq": self.last_seq, "published": published, "state": state}
+            self._lake.append(self._contract, frame, told)
+        except Exception as e:
+            # Whether the commit is there is known to whoever opens the lake next; not to us.
+            self._broken = java_message(e)
+            raise LedgerError(f"The ledger cannot be written: {self._broken}") from e
+        self.published, self._state, self._waiting = published, state, []
 
-    def _row(self, e: Entry) -> tuple[Any, ...]:
-        seconds = Decimal(str(round((e.finished_at - e.started_at).total_seconds(), 3)))
+    def _row(self, e: Entry, published: dict[str, int], state: dict[str, str]) -> tuple[Any, ...]:
+        finished_at = e.finished_at or datetime.now(UTC)
+        seconds = Decimal(str(round((finished_at - e.started_at).total_seconds(), 3)))
         balance = [
             (b.target, b.rows_in, b.rows_out, b.rows_duplicate, b.rows_quarantined)
             for b in e.balance
         ]
         return (
-            e.run_seq, e.run_id, e.job, e.unit, e.run_date, e.started_at, e.finished_at, seconds,
+            e.run_seq, e.run_id, e.job, e.unit, e.run_date, e.started_at, finished_at, seconds,
             e.outcome, e.rows_in, e.rows_out, e.rows_duplicate, e.rows_quarantined, balance,
-            e.versions, self.published, self._state, e.gates, e.code_version, e.message, e.run_seq,
+            e.versions, published, state, e.gates, e.code_version, e.message, e.run_seq,
         )  # fmt: skip
+
+
+def newest_first(rows: DataFrame) -> DataFrame:
+    """Rows of the ledger, the last published first."""
+    return rows.orderBy(F.desc("finished_at"), F.desc("run_seq"))
 
 
 def _key(job: str, unit: str) -> str:

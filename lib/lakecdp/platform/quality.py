@@ -1,7 +1,7 @@
-"""The quality gate: rows that break a rule are refused, tables that break one stop the batch.
+"""The quality gate: rows that break a rule are refused, tables that break one are not published.
 
-A job splits what it has made, gates what is valid, and writes it:
-`valid, refused = split(rows, suite(name))`, `gate(batch, name, valid)`, `batch.append(name, valid)`
+A job refuses rows by `reasons(suite(name))`, a column, and writes the others. Their batch calls
+`gate` between writing and publishing, so a job does not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lakecdp.platform.quality_suites import Suite, suite
 if TYPE_CHECKING:
     from lakecdp.platform.job import Job
 
-__all__ = ["GateResult", "Suite", "data_docs", "gate", "preload", "reasons", "split", "suite"]
+__all__ = ["GateResult", "Suite", "data_docs", "gate", "preload", "reasons", "suite"]
 
 SHOWN = 40
 SMALL = 100_000
@@ -43,7 +43,7 @@ QUICK = {
 
 
 class Gated(Protocol):
-    """What the gate needs of a batch."""
+    """Where the gate leaves what it finds: a batch, or what judges for one."""
 
     gate_results: list[dict[str, Any]]
 
@@ -105,21 +105,6 @@ def reasons(rules: Suite) -> Column:
     return F.when(broken, F.array_compact(said)).otherwise(empty)
 
 
-def split(frame: DataFrame, rules: Suite) -> tuple[DataFrame, DataFrame]:
-    """Part the rows that keep every `row: quarantine` rule from those that do not.
-
-    Returns:
-        the valid rows as they are, and the refused rows with the further column `reason` (STRING):
-        the sentences of `reasons`, joined by "; ".
-    """
-    checks = [F.expr(str(r.refused())) for r in rules.row_rules]
-    if not checks:
-        return frame, frame.where(F.lit(False)).withColumn("reason", F.lit("").cast("string"))
-    broken = reduce(or_, checks)
-    refused = frame.where(broken).withColumn("reason", F.array_join(reasons(rules), "; "))
-    return frame.where(~broken), refused
-
-
 def _sentence(rule: RowRule, rules: Suite) -> Column:
     """Such as: `line_type` is 'gift': it must be one of sale, cancellation."""
     if isinstance(rule, NotNull):
@@ -143,15 +128,15 @@ def _shown(name: str, hidden: bool) -> Column:
 
 
 def gate(batch: Gated, table: str, frame: DataFrame) -> GateResult:
-    """Check rows that a batch is about to write against the suite of their table.
+    """Check rows that a batch has written, and not yet published, against the suite of their table.
 
     What was found goes into `batch.gate_results` and with it into the ledger. A frame that is not
-    cached is computed once here: cache it first when it is written afterwards.
+    cached is computed once here, since one pass counts its rows and others judge them.
 
     Args:
-        batch: the batch that writes them.
+        batch: where what was found goes.
         table: name of the table.
-        frame: the rows that changed, with the columns that the suite names.
+        frame: the rows written, with the columns that the suite names.
 
     Raises:
         GateError: an expectation marked `fail` does not hold.

@@ -13,7 +13,16 @@ from lakecdp.platform.errors import UsageError
 from lakecdp.platform.settings import SparkSettings
 
 CODEGEN = "spark.lakecdp.codegen"
-"""Runtime setting: `auto` (generated Java where the data repays it), `on` or `off`."""
+"""Runtime setting: `auto` (generated Java where the data repays it), `always` or `never`."""
+
+COMPILED = {
+    "spark.sql.codegen.wholeStage": "true",
+    "spark.sql.codegen.factoryMode": "FALLBACK",
+}
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 
 COMPILE_ABOVE = 4 << 20
 """Bytes of Parquet, or of compressed text, above which generated Java is quicker than none."""
@@ -25,9 +34,9 @@ def generate_code(spark: SparkSession, bytes_read: int) -> None:
     To compile the Java of a plan takes a good second of a processor, whatever the number of rows.
     """
     wanted = str(spark.conf.get(CODEGEN, "auto"))
-    on = bytes_read > COMPILE_ABOVE if wanted == "auto" else wanted == "on"
-    spark.conf.set("spark.sql.codegen.wholeStage", str(on).lower())
-    spark.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if on else "NO_CODEGEN")
+    on = bytes_read > COMPILE_ABOVE if wanted == "auto" else wanted == "always"
+    for key, value in (COMPILED if on else INTERPRETED).items():
+        spark.conf.set(key, value)
 
 
 def cores() -> int:
@@ -38,6 +47,7 @@ def cores() -> int:
 def _defaults(settings: SparkSettings) -> dict[str, str]:
     partitions = settings.shuffle_partitions or max(2, cores())
     return {
+        CODEGEN: settings.codegen,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.catalogImplementation": "in-memory",

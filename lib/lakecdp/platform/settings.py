@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lakecdp.platform import shipped, yamlfile
 from lakecdp.platform.errors import ConfigError, UsageError
@@ -24,7 +24,18 @@ class SparkSettings(_Strict):
     master: str = Field("local[*]", description="Used when nothing else names a master")
     driver_memory: str = Field("3g", pattern=r"^\d+[mg]$", description="Heap of the driver")
     shuffle_partitions: int | None = Field(None, ge=1, description="Null: one per core, at least 2")
+    codegen: Literal["auto", "always", "never"] = Field(
+        "auto", description="Java generated for Spark's plans; auto: where the data repays it"
+    )
     conf: dict[str, str] = Field(default_factory=dict, description="Any further Spark settings")
+
+    @field_validator("conf")
+    @classmethod
+    def _no_second_word(cls, conf: dict[str, str]) -> dict[str, str]:
+        for key in conf:
+            if key.startswith("spark.sql.codegen."):
+                raise ValueError(f"`{key}` is set by `codegen`: auto, always or never")
+        return conf
 
 
 class HashSettings(_Strict):

@@ -16,8 +16,9 @@ HEADER, LINE, PAYMENT, PRODUCT = (
     "silver.product",
 )
 VACATED, ORDER, RETURN = "silver.vacated", "silver.order", "silver.return"
+LEFT = "silver.vacated_order"
 INPUTS = (HEADER, LINE, PAYMENT, PRODUCT, VACATED)
-OUTPUTS = (ORDER, RETURN, VACATED)
+OUTPUTS = (ORDER, RETURN, LEFT)
 
 
 def assemble(batch: Batch, strength: list[str]) -> None:
@@ -37,18 +38,11 @@ def assemble(batch: Batch, strength: list[str]) -> None:
     counts = batch.upsert(ORDER, orders, update_when=differs(ORDER))
     gone = before.join(orders.select("order_id"), "order_id", "left_anti").select("order_id")
     deleted = 0
-    if not batch.full:
+    if batch.since.mark:
         deleted = batch.delete_keys(ORDER, gone, ["order_id"])
     if counts.updated or deleted:
         batch.append(
-            VACATED,
-            before.select(
-                F.lit(ORDER).alias("target"),
-                "owner_node",
-                F.col("order_date").alias("day"),
-                "order_id",
-                F.lit(None).alias("product_id"),
-            ),
+            LEFT, before.select("order_id", "owner_node", F.col("order_date").alias("day"))
         )
     _returns(batch)
     total = counts.written + deleted
@@ -99,7 +93,12 @@ def _returns(batch: Batch) -> None:
     pairs = every.join(fresh.distinct(), "order_id", "left_semi").select("owner_node", "product_id")
     moved = batch.new_rows(VACATED).select("order_id").where("order_id IS NOT NULL")
     old = batch.read(RETURN)
-    stale = old.join(moved, "order_id", "left_semi").select("owner_node", "product_id")
+    # What a sale gave back is sought anew when the sale is void now, or another's.
+    sold = moved.withColumnRenamed("order_id", "sale_order_id")
+    stale = old.join(moved, "order_id", "left_semi").unionByName(
+        old.join(sold, "sale_order_id", "left_semi"), allowMissingColumns=True
+    )
+    stale = stale.select("owner_node", "product_id")
     concerned = pairs.unionByName(stale).distinct()
     rows = matched(every.join(concerned, ["owner_node", "product_id"], "left_semi")).persist()
     keys = ["order_id", "line_id", "sale_order_id", "sale_line_id"]

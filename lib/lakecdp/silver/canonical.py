@@ -18,7 +18,7 @@ from lakecdp.silver.typed import LINEAGE, PROBLEMS, typed
 
 REASON = "_reason"
 IDS = "_ids"
-_ITEM = re.compile(r"\bitem(_no)?\b")
+_ITEM = re.compile(r"\bitem(_no)?\b", re.IGNORECASE)
 # The day of a key is the day of this time; it is also what the last one wins by, unless `version` says.
 TIMES = {
     "event": ("event_at", "event_date"),

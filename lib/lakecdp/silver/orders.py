@@ -25,7 +25,7 @@ def touched_orders(
         lines: new rows of silver.order_line.
         payments: new rows of silver.payment.
         vacated: new rows of silver.vacated.
-        recategorised: lines of products whose catalogue entry is new.
+        recategorised: lines of products whose category has changed.
 
     Returns:
         One row per order: order_id STRING.

@@ -11,6 +11,7 @@ from functools import partial, reduce
 from pyspark.sql import DataFrame, SparkSession
 
 from lakecdp.platform.errors import UsageError
+from lakecdp.platform.session import INTERPRETED
 from lakecdp.simulator import app, crm, store, web
 from lakecdp.simulator.flaws import planted
 from lakecdp.simulator.landing import write_lines, write_products, write_truth
@@ -127,6 +128,6 @@ def _session(spark: SparkSession, world: World) -> SparkSession:
     # Rows of all deliveries go to their files as they come, without being sorted first.
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "64")
     if world.person_count * (world.last - world.first_event_day + 1) < INTERPRETED_PERSON_DAYS:
-        session.conf.set("spark.sql.codegen.wholeStage", "false")
-        session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+        for key, value in INTERPRETED.items():
+            session.conf.set(key, value)
     return session

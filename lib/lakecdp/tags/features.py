@@ -66,13 +66,13 @@ CATEGORY_DAY: Mapping[str, str] = {
 }
 
 
-def touched(events: DataFrame, orders: DataFrame, vacated: DataFrame) -> DataFrame:
+def touched(events: DataFrame, orders: DataFrame, left: DataFrame) -> DataFrame:
     """The partials to compute again: those of new records and those that records have left.
 
     Args:
         events: new rows of silver.event, invalid ones included (they may have been valid before).
         orders: new rows of silver.order.
-        vacated: new rows of silver.vacated.
+        left: owner_node and day of new rows of silver.vacated and silver.vacated_order.
 
     Returns:
         One row per node_id BIGINT and day DATE.
@@ -80,7 +80,7 @@ def touched(events: DataFrame, orders: DataFrame, vacated: DataFrame) -> DataFra
     pairs = (
         events.select(F.col("owner_node").alias("node_id"), F.col("event_date").alias("day"))
         .union(orders.select("owner_node", "order_date"))
-        .union(vacated.select("owner_node", "day"))
+        .union(left.select("owner_node", "day"))
     )
     return pairs.where("node_id IS NOT NULL AND day IS NOT NULL").distinct()
 

@@ -169,3 +169,38 @@ def test_replay_takes_in_what_a_repaired_mapping_can_read(landed, tmp_path: Path
         (6, "café"),
         (8, "2026-01-0"),
     ]
+
+
+def test_a_landing_that_is_tried_again_is_counted_once(make_job, tmp_path: Path) -> None:
+    from lakecdp.bronze.ingest import land, landed_files, new_files, open_files
+    from lakecdp.bronze.mapping import load_sources
+    from lakecdp.platform.errors import LakecdpError
+    from lakecdp.platform.fs import list_files
+
+    for folder in ("till", "clicks"):
+        (tmp_path / "landing" / folder).mkdir(parents=True)
+    # A trailing delimiter and a name used twice are no reason to refuse a file.
+    (tmp_path / "landing/till/a.csv").write_bytes(b"id,at,price,Price,\n1,2026-01-01,1,2,\n,\n")
+    (tmp_path / "landing/clicks/a.json").write_bytes(b'{"id":"1","at":1767225600000}\n{\n')
+    job = make_job("test", conf=overlay(tmp_path / "conf", till=TILL, clicks=CLICKS))
+    present = list_files(job.spark, job.settings.landing)
+    known = landed_files(job.read("bronze.landed_file"))
+    ready = [
+        open_files(job.spark, s, new_files(present, s.mapping, known))
+        for s in load_sources(job.conf, job.settings, None)
+    ]
+    tries = []
+
+    def work(batch) -> None:
+        land(batch, ready)
+        tries.append(len(batch.at_work))
+        if len(batch.at_work) > 1:
+            raise LakecdpError("one of them is at fault")
+
+    job.together([x.unit for x in ready], work)
+    assert (tries, job.failures) == ([2, 1, 1], [])
+    counts = rows(job.read("bronze.landed_file"), "file", "records", "landed", "quarantined")
+    assert counts == [("clicks/a.json", 2, 1, 1), ("till/a.csv", 2, 1, 1)]
+    assert job.read("bronze.till").selectExpr("to_json(raw)").first()[0] == (
+        '{"Price_2":"2","at":"2026-01-01","column_5":null,"id":"1","price":"1"}'
+    )

@@ -55,9 +55,13 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
     rng = random.Random(7)
     rows: dict[str, list[tuple[Any, ...]]] = {t: [] for t in [*COLUMNS, "gold.tag_matrix"]}
     for i in range(700):
-        kind = rng.choices(["sale", "cancellation", "adjustment"], [85, 12, 3])[0]
+        kind = rng.choices(["sale", "cancellation", "adjustment", "void"], [84, 11, 3, 2])[0]
         sign = 1 if kind == "sale" or i % 7 == 0 else -1
         lines = [(f"p{rng.randint(1, 14):02}", money(rng, 90) * sign) for _ in range(2)]
+        exchange = kind == "sale" and i % 9 == 0
+        if exchange:
+            product, amount = lines[1]
+            lines[1] = (product, amount * rng.choice((1, -1)))
         fee = money(rng, 9)
         day = FIRST + timedelta(days=int(rng.triangular(0, 262, 262)))
         made = [("tea", Decimal(1), lines[0][1]), ("pots", Decimal(2), lines[1][1])]
@@ -71,7 +75,7 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
                 f"o{i}",
                 str(n),
                 "product",
-                kind,
+                "cancellation" if exchange and n else kind,
                 product,
                 f"Product {product}",
                 Decimal(n + 1),
@@ -81,6 +85,8 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
         rows["silver.order_line"].append(
             (f"o{i}", "fee", "fee", kind, "fee", "Fee", Decimal(1), fee)
         )
+        if exchange:
+            rows["silver.return"].append((f"o{i}", day, abs(lines[1][1]), "0"))
         if kind == "cancellation":
             rows["silver.return"].append((f"o{i}", day, abs(total), "0" if i % 3 else ""))
     for node in range(1, 56):
@@ -178,7 +184,13 @@ def oracle(rows: dict[str, list[tuple[Any, ...]]]) -> Iterator[Callable[[str], l
         con.execute(
             f"""CREATE VIEW o AS SELECT o.*, l.customer_id FROM "order" o
             LEFT JOIN (SELECT * FROM link WHERE valid_to IS NULL) l ON o.owner_node = l.node_id
-            WHERE order_date <= DATE '{DAY}' AND currency = 'CNY'"""
+            WHERE order_date <= DATE '{DAY}' AND currency = 'CNY' AND kind <> 'void'"""
+        )
+        con.execute(
+            """CREATE VIEW gross AS SELECT o.* REPLACE (o.amount - coalesce(b.amount, 0) AS amount),
+            b.size FROM o LEFT JOIN (SELECT order_id, sum(l.amount) amount, sum(abs(l.amount)) size
+            FROM order_line l JOIN o USING (order_id) WHERE line_type = 'cancellation'
+            AND kind = 'sale' GROUP BY 1) b USING (order_id)"""
         )
         yield lambda text: con.execute(text).fetchall()
 
@@ -213,8 +225,9 @@ def check_sales(found: Any, ask: Callable[[str], list[Any]]) -> None:
     s = found.sales
     [(first, last, amount, returns, returned, adjusted)] = ask(
         """SELECT min(order_date), max(order_date), sum(amount) FILTER (kind = 'sale'),
-        count(*) FILTER (kind = 'cancellation'), sum(abs(amount)) FILTER (kind = 'cancellation'),
-        sum(amount) FILTER (kind = 'adjustment') FROM o"""
+        count(*) FILTER (kind = 'cancellation' OR size > 0),
+        sum(abs(amount)) FILTER (kind = 'cancellation') + sum(size),
+        sum(amount) FILTER (kind = 'adjustment') FROM gross"""
     )
     assert (s.first, s.last, s.amount, s.returns, s.returned, s.adjusted) == (
         first, last, amount, returns, returned, adjusted,
@@ -227,7 +240,7 @@ def check_sales(found: Any, ask: Callable[[str], list[Any]]) -> None:
     assert s.traced == pytest.approx(float(known[0][0]))
     channels = ask(
         """SELECT channel, count(*), sum(amount), count(*) FILTER (customer_id IS NULL),
-        sum(amount) FILTER (customer_id IS NULL) FROM o WHERE kind = 'sale'
+        sum(amount) FILTER (customer_id IS NULL) FROM gross WHERE kind = 'sale'
         GROUP BY 1 ORDER BY 3 DESC"""
     )
     assert [
@@ -236,7 +249,7 @@ def check_sales(found: Any, ask: Callable[[str], list[Any]]) -> None:
     assert s.identified == pytest.approx(float(1 - sum(c[4] for c in channels) / amount))
     weekly = ask(
         """SELECT date_trunc('week', order_date)::DATE, channel, count(*) FILTER (kind = 'sale'),
-        coalesce(sum(amount) FILTER (kind = 'sale'), 0) FROM o GROUP BY 1, 2
+        coalesce(sum(amount) FILTER (kind = 'sale'), 0) FROM gross GROUP BY 1, 2
         HAVING count(*) FILTER (kind = 'sale') > 0"""
     )
     assert {(w.monday, c, w.orders[c], w.amount[c]) for w in s.weeks for c in w.orders} == set(
@@ -247,7 +260,8 @@ def check_sales(found: Any, ask: Callable[[str], list[Any]]) -> None:
         timedelta(7)
     ] * (len(s.weeks) - 1)
     left = ask(
-        f"""SELECT count(*) FROM "order" WHERE currency = 'USD' AND order_date <= DATE '{DAY}'"""
+        f"""SELECT count(*) FROM "order" WHERE currency = 'USD' AND order_date <= DATE '{DAY}'
+        AND kind <> 'void'"""
     )
     assert s.foreign == {"USD": left[0][0]}
 
@@ -279,7 +293,7 @@ def check_sellers(found: Any, ask: Callable[[str], list[Any]]) -> None:
         FROM (SELECT *, order_date > DATE '{DAY}' - 90 AS recent FROM o
               WHERE kind = 'sale' AND order_date > DATE '{DAY}' - 180) o
         JOIN order_line l USING (order_id)
-        WHERE item_type = 'product' GROUP BY 1 ORDER BY a DESC LIMIT 10"""
+        WHERE item_type = 'product' AND line_type = 'sale' GROUP BY 1 ORDER BY a DESC LIMIT 10"""
     )
     assert [(p.name, p.units, p.amount, p.before) for p in found.products] == [t[:4] for t in top]
     assert [p.part for p in found.products] == pytest.approx([float(t[2] / t[4]) for t in top])

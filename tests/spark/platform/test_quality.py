@@ -220,10 +220,11 @@ def test_refused_rows_are_those_of_great_expectations_and_of_plain_python(
     found = {f["index"]: f["rows"] for f in quality_gx.validate(toys, frame)}
     assert found == {i: int(n) for i, n in enumerate(expected.sum())}
 
-    valid, refused = quality.split(frame, toys)
+    broken = F.size(quality.reasons(toys))
+    refused, valid = frame.where(broken > 0), frame.where(broken == 0)
     assert {r.toy_id for r in refused.collect()} == set(expected.index[expected.any(axis=1)])
     assert {r.toy_id for r in valid.collect()} == set(expected.index[~expected.any(axis=1)])
-    said = frame.select("toy_id", F.size(quality.reasons(toys)).alias("n")).collect()
+    said = frame.select("toy_id", broken.alias("n")).collect()
     assert {r.toy_id: r.n for r in said} == dict(enumerate(expected.sum(axis=1)))
     frame.unpersist()
 
@@ -242,34 +243,44 @@ def test_reasons_name_column_value_and_rule_but_no_personal_value(
         (7, "", 0, Decimal("0.5"), *good[4:]),
     ]
     frame = spark.createDataFrame(rows, SCHEMA)
-    valid, refused = quality.split(frame, toys)
-    assert [r.toy_id for r in valid.collect()] == [1]
-    assert valid.columns == frame.columns
-    assert refused.columns == [*frame.columns, "reason"]
-    assert {r.toy_id: r.reason for r in refused.collect()} == {
-        2: "`kind` is missing",
-        3: f"`kind` is 'tr ain {'x' * 33}…': it must be one of ball, child's \\ game, ",
-        4: "`price` is '10.0000': it must be above 0 and at most 9.5; "
-        "`size` is '2' and `price` is '10.0000': it must be above price",
-        5: "`made_on` is '2020-03-01': it must be at least 2020-02-01 and at most 2020-02-29; "
-        "`seen_at` is '2020-02-02 00:00:00' and `made_on` is '2020-03-01': "
-        "it must be at least made_on",
-        6: "`child` is a hidden value: it must match ^[A-Z][a-z']+\\s?$; "
-        "`child` is a hidden value: it must have at least 2 and below 5 characters",
-        7: "`size` is '0' and `price` is '0.5000': it must be above price; "
-        "`price` is '0.5000' and `size` is '0' and `kind` is '': "
-        "it must be at most twice the size, but for balls",
+    said = frame.select("toy_id", quality.reasons(toys).alias("reasons")).collect()
+    assert {r.toy_id: r.reasons for r in said} == {
+        1: [],
+        2: ["`kind` is missing"],
+        3: [f"`kind` is 'tr ain {'x' * 33}…': it must be one of ball, child's \\ game, "],
+        4: [
+            "`price` is '10.0000': it must be above 0 and at most 9.5",
+            "`size` is '2' and `price` is '10.0000': it must be above price",
+        ],
+        5: [
+            "`made_on` is '2020-03-01': it must be at least 2020-02-01 and at most 2020-02-29",
+            (
+                "`seen_at` is '2020-02-02 00:00:00' and `made_on` is '2020-03-01': "
+                "it must be at least made_on"
+            ),
+        ],
+        6: [
+            "`child` is a hidden value: it must match ^[A-Z][a-z']+\\s?$",
+            "`child` is a hidden value: it must have at least 2 and below 5 characters",
+        ],
+        7: [
+            "`size` is '0' and `price` is '0.5000': it must be above price",
+            (
+                "`price` is '0.5000' and `size` is '0' and `kind` is '': "
+                "it must be at most twice the size, but for balls"
+            ),
+        ],
     }
 
 
 def test_a_suite_without_rules_for_rows_refuses_none(spark: SparkSession) -> None:
     frame = spark.range(2).withColumnRenamed("id", "customer_id")
-    valid, refused = quality.split(frame, suite("gold.tag_matrix"))
-    assert valid.count() == 2
-    assert refused.collect() == []
-    assert dict(refused.dtypes)["reason"] == "string"
-    said = frame.select(quality.reasons(suite("gold.tag_matrix"))).collect()
-    assert [r[0] for r in said] == [[], []]
+    none = quality.reasons(suite("gold.tag_matrix"))
+    assert frame.where(F.size(none) == 0).count() == 2
+    assert frame.where(F.size(none) > 0).collect() == []
+    said = frame.select(none.alias("reasons"))
+    assert said.dtypes == [("reasons", "array<string>")]
+    assert [r.reasons for r in said.collect()] == [[], []]
 
 
 def products(spark: SparkSession, *rows: tuple[str | None, str, str, str]) -> DataFrame:

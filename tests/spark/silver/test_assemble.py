@@ -63,3 +63,50 @@ def test_a_product_that_changes_category_moves_in_its_orders(make_job, tmp_path:
         [("1", "games", *units(2)), ("1", "toys", *units(1)), ("2", "games", *units(3))],
         "published",
     )
+
+
+TILL = """
+source: till
+files: "till*.csv"
+format: csv
+columns: {id: string, at: timestamp, sku: string, units: int, kind: string, phone: string}
+identifiers: {phone: phone}
+targets:
+  - table: order_header
+    columns: {order_id: id, ordered_at: at, kind: kind}
+    version: at
+  - table: order_line
+    where: units <> 0
+    columns:
+      {order_id: id, line_id: sku, ordered_at: at, product_id: sku, quantity: units,
+       unit_price: "2.0", line_type: "if(units < 0, 'cancellation', 'sale')"}
+"""
+
+
+def test_a_return_seeks_another_sale_when_its_sale_turns_void(make_job, tmp_path: Path) -> None:
+    conf = overlay(tmp_path / "conf", till=TILL)
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    head = "id,at,sku,units,kind,phone"
+    mine = "+4915123456789"
+
+    def found(lake: str, *lines: str) -> list[tuple]:
+        (landing / f"till{len(list(landing.iterdir()))}.csv").write_text("\n".join([head, *lines]))
+        job = make_job("test", conf=conf, lake=tmp_path / lake)
+        for stage in ("01_bronze/ingest", "02_silver/conform", "02_silver/assemble"):
+            run(job, stage)
+        return rows(job.read("silver.return"), "order_id", "sale_order_id", "quantity")
+
+    def units(n: int) -> Decimal:
+        return Decimal(n).quantize(Decimal("0.001"))
+
+    first = [
+        f"s1,2026-01-01 10:00:00,a,3,sale,{mine}",
+        f"s2,2026-01-02 10:00:00,a,3,sale,{mine}",
+        f"r1,2026-01-03 10:00:00,a,-2,cancellation,{mine}",
+    ]
+    assert found("lake", *first) == [("r1", "s2", units(2))]
+    # The later sale never took effect after all, as its header says a day later.
+    void = f"s2,2026-01-04 10:00:00,b,0,void,{mine}"
+    assert found("lake", void) == [("r1", "s1", units(2))]
+    assert found("rebuilt") == [("r1", "s1", units(2))]

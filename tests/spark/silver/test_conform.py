@@ -212,3 +212,34 @@ def test_a_decimal_comma_is_read_and_nothing_else_is_taken_for_one(
     }  # fmt: skip
     reasons = [r[0] for r in rows(job.read("silver.quarantine"), "reason")]
     assert reasons == [f"prijs: '{v}' is not of type decimal(18,4)" for v in ("1.23", "n.v.t.")]
+
+
+def test_an_identifier_may_be_taken_from_the_items_of_a_record(make_job, tmp_path: Path) -> None:
+    mapping = """
+source: box
+files: "box*.json"
+format: json
+columns: {id: string, at: timestamp, parts: "array<struct<sku: string, phone: string>>"}
+identifiers: {phone: Item.phone, device_id: "concat(id, '-', item_no)"}
+targets:
+  - table: order_line
+    explode: parts
+    columns: {order_id: id, line_id: item.sku, ordered_at: at, product_id: item.sku, unit_price: "2"}
+"""
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "box.json").write_text(
+        '{"id":"o1","at":"2026-01-01 10:00:00","parts":[{"sku":"a","phone":"0151 2345 6789"},'
+        '{"sku":"b","phone":"0151 2345 6780"}]}'
+    )
+    job = make_job("test", conf=overlay(tmp_path / "conf", box=mapping))
+    run(job, "01_bronze/ingest")
+    run(job, "02_silver/conform")
+    assert job.failures == []
+    assert rows(job.read("silver.identifier"), "type", "value") == [
+        ("device_id", "o1-0"), ("device_id", "o1-1"),
+        ("phone", "+4915123456780"), ("phone", "+4915123456789"),
+    ]  # fmt: skip
+    owned = job.read("silver.order_line").join(
+        job.read("silver.identifier").selectExpr("node_id AS owner_node", "value"), "owner_node"
+    )
+    assert rows(owned, "product_id", "value") == [("a", "+4915123456789"), ("b", "+4915123456780")]

@@ -41,12 +41,14 @@ def test_every_unit_goes_back_to_the_latest_sale_that_still_has_one(spark: Spark
                 expected[line[0], stack.pop() if stack else ""] += 1
 
     before = spark.conf.get("spark.sql.adaptive.enabled")
-    for adaptive in ("true", "false"):
-        spark.conf.set("spark.sql.adaptive.enabled", adaptive)
-        rows = matched(spark.createDataFrame(lines, LINES).repartition(4)).collect()
-        assert {(r.order_id, r.sale_order_id): int(r.quantity) for r in rows} == expected
-        assert all(r.amount == r.quantity * 2 for r in rows)
-    spark.conf.set("spark.sql.adaptive.enabled", str(before))
+    try:
+        for adaptive in ("true", "false"):
+            spark.conf.set("spark.sql.adaptive.enabled", adaptive)
+            rows = matched(spark.createDataFrame(lines, LINES).repartition(4)).collect()
+            assert {(r.order_id, r.sale_order_id): int(r.quantity) for r in rows} == expected
+            assert all(r.amount == r.quantity * 2 for r in rows)
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", str(before))
 
 
 def test_an_order_that_never_took_effect_sells_nothing(spark: SparkSession) -> None:

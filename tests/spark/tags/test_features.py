@@ -51,7 +51,8 @@ DELIVERED = {
         "categories": "categories",
     },
     "silver.attribute": {c: c for c in ("owner_node", "name", "source", "value", "observed_at")},
-    "silver.vacated": {c: c for c in ("target", "owner_node", "day", "order_id")},
+    "silver.vacated": {c: c for c in ("owner_node", "day")},
+    "silver.vacated_order": {c: c for c in ("owner_node", "day")},
     "identity.link": {c: c for c in ("node_id", "customer_id", "valid_from", "valid_to")},
     "identity.node": {c: c for c in ("node_id", "type")},
 }
@@ -77,11 +78,12 @@ class Company:
             self.put("identity.node", n, {"node_id": n, "type": ("cookie", "phone")[n % 2]})
 
     def put(self, table: str, key: Any, row: Row) -> None:
-        """Write a row; a fact that counted elsewhere leaves a trace in silver.vacated."""
+        """Write a row; a fact that counted elsewhere leaves a trace."""
         old = self.tables[table].get(key)
         if old is not None and table in ("silver.event", "silver.order"):
-            left = {"target": table, "owner_node": old["owner_node"], "day": old["day"]}
-            self.changed.setdefault("silver.vacated", {})[table, key] = {**left, "order_id": None}
+            trace = "silver.vacated" if table == "silver.event" else "silver.vacated_order"
+            left = {"owner_node": old["owner_node"], "day": old["day"]}
+            self.changed.setdefault(trace, {})[key] = left
         self.tables[table][key] = row
         self.changed.setdefault(table, {})[key] = row
 

@@ -19,8 +19,12 @@ from lakecdp.platform.batch import Summary
 from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.job import Job
+from lakecdp.platform.session import cores
 
-AT_ONCE = 2
+
+def lanes() -> int:
+    """How many jobs run at a time: one keeps two cores busy, compilers and collector included."""
+    return 2 if cores() >= 4 else 1
 
 
 def load_job(spec: JobSpec) -> Callable[[Job], None]:
@@ -60,10 +64,9 @@ class Outcome:
 
 
 def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcome:
-    """Run jobs, two at a time where neither waits for what the other writes.
+    """Run jobs, with four cores two at a time where neither waits for what the other writes.
 
-    A job alone leaves half of a small machine idle: it plans, commits and judges by turns. Each
-    of two jobs has a session of its own; the ledger publishes one after the other.
+    Each of two jobs has a session of its own; the ledger publishes one after the other.
 
     A job that fails ends the run, since later ones read what it writes: no other begins. A source
     that fails within a job does not.
@@ -76,8 +79,8 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
     done: dict[str, Job] = {}
     stopped: list[LakecdpError] = []
     waiting, running = longest_first(specs), dict[Future[Told], JobSpec]()
-    free = [job.lake.beside() for _ in range(AT_ONCE - 1)] + [job.lake]
-    with console.status("") as shown, ThreadPoolExecutor(AT_ONCE, "lakecdp-job") as threads:
+    free = [job.lake.beside() for _ in range(lanes() - 1)] + [job.lake]
+    with console.status("") as shown, ThreadPoolExecutor(len(free), "lakecdp-job") as threads:
         while running or waiting:
             for spec in ready(waiting, running.values())[: len(free)]:
                 waiting.remove(spec)

@@ -21,6 +21,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from tools.compare_lakes import differences
 
+from lakecdp import runner
 from lakecdp.pipeline import DAILY, JobSpec
 from lakecdp.platform.batch import Batch, Unit
 from lakecdp.platform.job import Job
@@ -69,6 +70,7 @@ def quiet(spark: SparkSession, company: Path, tmp_path_factory: pytest.TempPathF
     original = Job.batch_of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Job, "batch_of", noting)
+        patch.setattr(runner, "lanes", lambda: 2)
         assert journey(spark, told.lake, company) == []
     return told
 

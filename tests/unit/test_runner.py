@@ -53,6 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[runner.Outcome, 
             return job
 
         monkeypatch.setattr(runner, "load_job", load)
+        monkeypatch.setattr(runner, "lanes", lambda: 2)
         outcome = runner.run_pipeline(Fake(events), specs, Console(quiet=True))  # type: ignore[arg-type]
         return outcome, events
 

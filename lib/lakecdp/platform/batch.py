@@ -30,6 +30,9 @@ log = logging.getLogger("lakecdp")
 FEW = 100_000
 """So many narrow rows are no burden for the driver."""
 
+SMALL = 2 << 20
+"""Bytes of Parquet up to which a table is read whole, once for a batch."""
+
 
 class LostRowsError(AssertionError):
     """Rows in are not rows out + duplicates + quarantined: a defect of the job."""
@@ -153,6 +156,7 @@ class Batch:
         self._versions: dict[str, int] = {}
         self._held: list[DataFrame] = []
         self._starts: dict[str, int] = {}
+        self._open: dict[str, DataFrame] = {}
         self._judge = Judge(lake)
         self._noting = threading.Lock()
         self.parts = [Part(u, step, ledger) for u in step.units]
@@ -270,7 +274,7 @@ class Batch:
         self._judge.close()
         for part in self.parts:
             part.summary.outcome = "warned" if warned & set(part.unit.outputs) else "published"
-            if part.nothing_new or not self._versions:
+            if part.nothing_new or (self._outputs and not self._versions):
                 part.summary.outcome = "unchanged"
             part.consumed.mark = self.seq
             # What a job reads and writes too is no news to itself.
@@ -356,8 +360,17 @@ class Batch:
     # Reading
 
     def read(self, name: str) -> DataFrame:
-        """The published rows of a table; for an output, those before this batch."""
-        return self._ledger.read(name, lake=self._lake, fixed=name in self._outputs)
+        """The published rows of a table; for an output, those before this batch.
+
+        A small table is cached: to plan a scan Delta runs a query of its own over the list of
+        files, each time, which takes longer than the rows of such a table.
+        """
+        with self._noting:
+            if name not in self._open:
+                rows = self._ledger.read(name, lake=self._lake, fixed=name in self._outputs)
+                small = not name.startswith("bronze.") and self._lake.bytes(name) <= SMALL
+                self._open[name] = self.hold(rows) if small else rows
+            return self._open[name]
 
     def new_rows(self, name: str, part: Part | None = None) -> DataFrame:
         """The rows of an input written since a part last published; all of them when it is `full`.

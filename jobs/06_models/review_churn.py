@@ -10,7 +10,8 @@ from lakecdp.platform.job import Job, main
 def run(job: Job) -> None:
     """Compare the challenger with the champion and the trivial rules; say what is to be done."""
     with job.batch() as b:
-        b.summary.message = review(job, job.approve_as).sentence
+        verdict = review(job, job.approve_as)
+        b.summary.message, b.nothing_new = verdict.sentence, verdict.version is None
 
 
 if __name__ == "__main__":

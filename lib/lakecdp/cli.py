@@ -371,6 +371,36 @@ def identity_explain(
             console.print(line, highlight=False, markup=False)
 
 
+@identity_app.command("plan")
+def identity_plan(
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+) -> None:
+    """Show what the rules of conf/identity.yaml would make of the customers; write nothing."""
+    from lakecdp.plan import plan_lines
+
+    with opened(env, lake, conf, writes=False) as job:
+        for line in plan_lines(job):
+            console.print(line, highlight=False, markup=False)
+
+
+@identity_app.command("apply")
+def identity_apply(
+    env: Env,
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    run_date: RunDate = None,
+    approve_as: Approver = None,
+) -> None:
+    """Group customers by the rules of conf/identity.yaml, and bring what follows up to date."""
+    from lakecdp.pipeline import between
+
+    with opened(env, lake, conf, run_date=run_date, approve_as=approve_as) as job:
+        code = _pipeline(job, between("03_identity", None))
+    raise typer.Exit(code)
+
+
 def main() -> None:
     """Entry point: one clear sentence and an exit code for whatever goes wrong."""
     logs.configure()

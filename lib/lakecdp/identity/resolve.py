@@ -147,11 +147,11 @@ def _write(
     withdrawn = _withdrawn(found, edges)
     before = Before(found.customer, found.created, found.used, gone, withdrawn)
     after = assign(found.graph, grouping, before)
-    reasons = _reasons(found, grouping, lake.names)
-    out.blocked.update(r for r in reasons if r)
+    said = reasons(found, grouping, lake.names)
+    out.blocked.update(r for r in said if r)
     out.nodes = len(found.graph.nodes)
     _write_nodes(tables, lake, nodes, found)
-    _write_edges(tables, lake, edges, (found, reasons))
+    _write_edges(tables, lake, edges, (found, said))
     at = _moment(batch, found)
     out.links = _write_links(batch, lake, found, after, at)
     _write_ledger(batch, lake, found, after, at)
@@ -167,7 +167,7 @@ def _withdrawn(found: Region, edges: Changes) -> tuple[Ints, Ints]:
     return np.searchsorted(known, a[both]), np.searchsorted(known, b[both])
 
 
-def _reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> list[str]:
+def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> list[str]:
     """Per pair of the region why it is blocked; empty when it is not."""
     kinds = [*names, region.UNKNOWN]
     verdict = np.concatenate([grouping.verdict, found.outside[0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from lakecdp.platform.job import Job
 
 RUN_DATE = date(2026, 11, 1)
+
+if not hasattr(sys.modules["__main__"], "__file__"):
+    # A worker of pytest-xdist has no main file, which PySpark takes for a run of its own tests.
+    sys.modules["__main__"].__file__ = __file__
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ cannot be read at all fails by name; the other sources go on.
 
 from lakecdp.bronze.ingest import Landing, land, landed_files, new_files, open_files
 from lakecdp.bronze.mapping import load_sources
-from lakecdp.platform.batch import Unit
 from lakecdp.platform.errors import LakecdpError, UsageError
 from lakecdp.platform.fs import FileEntry, list_files, matching
 from lakecdp.platform.job import Job, at_once, main
+from lakecdp.platform.part import Unit
 
 
 def run(job: Job) -> None:

@@ -9,8 +9,9 @@ changed, all records of its source are conformed again.
 """
 
 from lakecdp.bronze.mapping import Source, load_sources
-from lakecdp.platform.batch import Batch, Unit
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job, main
+from lakecdp.platform.part import Unit
 from lakecdp.silver.canonical import Meaning, check
 from lakecdp.silver.conform import Delivery, conform, fingerprint, meaning_of, outputs
 

@@ -28,10 +28,12 @@ model_app = typer.Typer(no_args_is_help=True, help="Review the models.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Records kept aside.")
 source_app = typer.Typer(no_args_is_help=True, help="Sources and their mappings.")
 identity_app = typer.Typer(no_args_is_help=True, help="Who is who.")
+customer_app = typer.Typer(no_args_is_help=True, help="One customer.")
 app.add_typer(model_app, name="model")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(source_app, name="source")
 app.add_typer(identity_app, name="identity")
+app.add_typer(customer_app, name="customer")
 
 # A pipe has no width: tables and progress lines are not folded for it.
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -371,6 +373,20 @@ def identity_explain(
             console.print(line, highlight=False, markup=False)
 
 
+@identity_app.command("health")
+def identity_health(
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+) -> None:
+    """Show whether identifiers are joined too much or too little."""
+    from lakecdp.health import health_lines
+
+    with opened(env, lake, conf, writes=False) as job:
+        for line in health_lines(job):
+            console.print(line, highlight=False, markup=False)
+
+
 @identity_app.command("plan")
 def identity_plan(
     env: Env = "dev",
@@ -399,6 +415,23 @@ def identity_apply(
     with opened(env, lake, conf, run_date=run_date, approve_as=approve_as) as job:
         code = _pipeline(job, between("03_identity", None))
     raise typer.Exit(code)
+
+
+@customer_app.command("show")
+def customer_show(
+    who: Annotated[str, typer.Argument(help="A customer id, or an identifier such as a phone.")],
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+) -> None:
+    """Show identifiers, changes, figures, segments, tags and scores of a customer."""
+    from lakecdp.customer import customer_lines
+    from lakecdp.governance.identifiers import IdentityRules
+
+    with opened(env, lake, conf, writes=False) as job:
+        rules = IdentityRules.load(job.conf)
+        for line in customer_lines(job.read, rules, job.settings.phone_region, who):
+            console.print(line, highlight=False, markup=False)
 
 
 def main() -> None:

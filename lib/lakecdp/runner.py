@@ -15,10 +15,10 @@ from rich.table import Table
 
 from lakecdp.pipeline import JobSpec
 from lakecdp.platform import shipped
-from lakecdp.platform.batch import Summary
 from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.job import Job
+from lakecdp.platform.part import Summary
 from lakecdp.platform.session import cores
 
 

@@ -23,8 +23,9 @@ from tools.compare_lakes import differences
 
 from lakecdp import runner
 from lakecdp.pipeline import DAILY, JobSpec
-from lakecdp.platform.batch import Batch, Unit
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job
+from lakecdp.platform.part import Unit
 from lakecdp.platform.settings import Conf, load_settings
 from lakecdp.runner import run_pipeline
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from lakecdp.pipeline import JobSpec
-from lakecdp.platform.batch import Summary
 from lakecdp.platform.job import Job
+from lakecdp.platform.part import Summary
 from lakecdp.runner import load_job
 
 

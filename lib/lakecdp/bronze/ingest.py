@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 from lakecdp import contracts
 from lakecdp.bronze import records
 from lakecdp.bronze.mapping import Source, SourceMapping
-from lakecdp.platform.batch import Batch, Unit
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import FileEntry, java_message, matching, read_head
+from lakecdp.platform.part import Unit
 
 QUARANTINE, FILES = "silver.quarantine", "bronze.landed_file"
 LANDED, REFUSED = "landed", "refused"

@@ -60,6 +60,9 @@ class IdentifierType(BaseModel):
     name: str = Field(default="", exclude=True)
     priority: int = Field(ge=1, description="1 is the strongest; no two types share one")
     unique: bool = Field(default=False, description="Two different values are never one customer")
+    of: Literal["person", "device"] = Field(
+        default="person", description="What it stands for: a customer with devices only is unknown"
+    )
     format: Format = Field(default="text", description="How values are brought to one form")
     limit: int | None = Field(
         default=None, ge=1, description="Identifiers of one stronger type that it may join"
@@ -128,7 +131,9 @@ class IdentityRules(BaseModel):
 
     def fingerprint(self) -> str:
         """A hash that changes whenever the grouping of identifiers may change."""
-        types = [(t.name, t.model_dump(mode="json", exclude={"priority"})) for t in self.types]
+        types = [
+            (t.name, t.model_dump(mode="json", exclude={"priority", "of"})) for t in self.types
+        ]
         return _digest([self.junk.model_dump(mode="json"), types])
 
     def values_fingerprint(self) -> str:

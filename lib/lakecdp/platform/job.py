@@ -15,12 +15,13 @@ from typing import TypeVar
 from pyspark.sql import DataFrame, SparkSession
 
 from lakecdp.platform import logs
-from lakecdp.platform.batch import Batch, Step, Summary, Unit
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.errors import LakecdpError, UsageError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.lake import Lake
 from lakecdp.platform.lease import Lease
 from lakecdp.platform.ledger import Ledger, LedgerError
+from lakecdp.platform.part import Step, Summary, Unit
 from lakecdp.platform.session import build_session
 from lakecdp.platform.settings import Conf, Settings, load_settings
 

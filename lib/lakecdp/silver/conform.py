@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from lakecdp import contracts
 from lakecdp.bronze.mapping import TARGETS, Source
 from lakecdp.governance.identifiers import IdentityRules, clear_values
-from lakecdp.platform.batch import Batch, LostRowsError, Part
+from lakecdp.platform.batch import Batch, LostRowsError
+from lakecdp.platform.part import Part
 from lakecdp.platform.quality import reasons, suite
 from lakecdp.platform.settings import Conf, Settings
 from lakecdp.silver.canonical import (

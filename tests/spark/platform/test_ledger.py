@@ -13,10 +13,11 @@ from tests.spark.helpers import rows
 
 from lakecdp import contracts
 from lakecdp.contracts import TableContract
-from lakecdp.platform.batch import Batch, Unit
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job
 from lakecdp.platform.lake import Lake
 from lakecdp.platform.ledger import TABLE, LedgerError
+from lakecdp.platform.part import Unit
 
 PRODUCT = "silver.product"
 

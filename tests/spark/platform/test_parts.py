@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 from tests.spark.helpers import rows
 
-from lakecdp.platform.batch import Batch, Unit
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job
+from lakecdp.platform.part import Unit
 
 PRODUCT = "silver.product"
 

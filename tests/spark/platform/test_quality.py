@@ -356,7 +356,7 @@ class Nothing:
     """As much of a batch as the gate needs."""
 
     def __init__(self) -> None:
-        from lakecdp.platform.batch import Summary
+        from lakecdp.platform.part import Summary
 
         self.gate_results: list[dict[str, Any]] = []
         self.summary = Summary("job", "")

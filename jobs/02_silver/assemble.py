@@ -9,13 +9,13 @@ row per return line and the sale line it takes back).
 
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.platform.job import Job, main
-from lakecdp.silver.assemble import INPUTS, OUTPUTS, assemble
+from lakecdp.silver.assemble import INPUTS, OUTPUTS, assemble, fingerprint
 
 
 def run(job: Job) -> None:
     """Restate touched orders in one batch."""
     strength = list(IdentityRules.load(job.conf).names)
-    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=",".join(strength)) as batch:
+    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=fingerprint(strength)) as batch:
         if not batch.nothing_new:
             assemble(batch, strength)
 

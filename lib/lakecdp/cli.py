@@ -409,11 +409,11 @@ def identity_apply(
     run_date: RunDate = None,
     approve_as: Approver = None,
 ) -> None:
-    """Group customers by the rules of conf/identity.yaml, and bring what follows up to date."""
+    """Take the rules of conf/identity.yaml into force, and bring all that follows up to date."""
     from lakecdp.pipeline import between
 
     with opened(env, lake, conf, run_date=run_date, approve_as=approve_as) as job:
-        code = _pipeline(job, between("03_identity", None))
+        code = _pipeline(job, between("02_silver", None))
     raise typer.Exit(code)
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
+from lakecdp.bronze.mapping import load_sources
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity.plan import EXAMPLES, Cluster, Plan, plan
 from lakecdp.identity.resolve import fingerprint
 from lakecdp.platform.errors import UsageError
 from lakecdp.platform.job import Job
+from lakecdp.silver.conform import fingerprint as conform_fingerprint
+from lakecdp.silver.conform import meaning_of
 
-RESOLVE = "03_identity/resolve"
+RESOLVE, CONFORM = "03_identity/resolve", "02_silver/conform"
 
 
 def plan_lines(job: Job) -> Iterator[str]:
@@ -28,7 +31,13 @@ def plan_lines(job: Job) -> Iterator[str]:
         raise UsageError("No customers are there yet: nothing to hold the rules against.")
     found = plan(job.read, rules)
     if consumed.rules == fingerprint(rules):
-        yield "These are the rules in force."
+        yield "Customers are grouped by these rules already."
+    again = _conformed_again(job)
+    if again:
+        yield (
+            f"Not foreseen here: records of {', '.join(again)} would be conformed again first, since "
+            "what an identifier is (format, junk) or who owns a record (priority) is another."
+        )
     yield f"customers unchanged  {found.unchanged:>12,}"
     yield f"customers moved      {found.moved:>12,}  (stay, and gain or lose identifiers)"
     yield f"customers gone       {found.gone:>12,}  (all their identifiers go to others)"
@@ -44,6 +53,18 @@ def plan_lines(job: Job) -> Iterator[str]:
         yield from _examples(job, found)
     if not found.nothing:
         yield "Nothing is written. To apply: lakecdp identity apply with the same --conf."
+
+
+def _conformed_again(job: Job) -> list[str]:
+    """Sources whose records would become something else by the rules of the job."""
+    meaning = meaning_of(job.conf, job.settings)
+    found = []
+    for source in load_sources(job.conf, job.settings):
+        name = source.mapping.source
+        before = job.ledger.consumed(CONFORM, name)
+        if before.mark and before.rules != conform_fingerprint(source, meaning):
+            found.append(name)
+    return found
 
 
 def _types(cluster: Cluster) -> str:

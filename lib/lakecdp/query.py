@@ -15,6 +15,7 @@ from pyspark.sql.types import VariantType
 from rich.console import Console
 from rich.table import Table
 
+from lakecdp import contracts
 from lakecdp.platform.errors import UsageError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.job import Job
@@ -57,10 +58,16 @@ def query(job: Job, text: str, as_of: date | None = None) -> DataFrame:
         name = f"{schema}.{table}"
         if name not in published:
             raise UsageError(f"There is no table {name}; there are {', '.join(sorted(published))}.")
+        rows = f"delta.`{job.lake.path(name)}` VERSION AS OF {published[name]}"
+        there = set(job.spark.sql(f"SELECT * FROM {rows}").columns)
+        gained = [
+            f", CAST(NULL AS {c.type}) AS `{c.name}`"
+            for c in contracts.table(name).all_columns
+            if c.name not in there
+        ]
         job.spark.sql(f"CREATE DATABASE IF NOT EXISTS {schema}")
         job.spark.sql(
-            f"CREATE OR REPLACE VIEW {schema}.`{table}` AS "
-            f"SELECT * FROM delta.`{job.lake.path(name)}` VERSION AS OF {published[name]}"
+            f"CREATE OR REPLACE VIEW {schema}.`{table}` AS SELECT *{''.join(gained)} FROM {rows}"
         )
     try:
         return _readable(job.spark.sql(text))
@@ -110,8 +117,6 @@ def tables(job: Job) -> DataFrame:
     Returns:
         One row per table: table STRING, version BIGINT, rows BIGINT, grain STRING.
     """
-    from lakecdp import contracts
-
     found = []
     for name, version in sorted(job.ledger.published.items()):
         rows = job.lake.read(name, version).count()

@@ -18,6 +18,7 @@ from lakecdp.platform import shipped
 from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.job import Job
+from lakecdp.platform.ledger import LedgerError
 from lakecdp.platform.part import Summary
 from lakecdp.platform.session import cores
 
@@ -98,7 +99,10 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
                 if not told.misuse:
                     label = f"[{len(done)}/{len(specs)}] {spec.does}"
                     console.print(_progress(label, told), highlight=False)
-    job.ledger.flush()
+    try:
+        job.ledger.flush()
+    except LedgerError as e:
+        outcome.failures += [] if outcome.failures else [str(e)]
     for spec in specs:
         outcome.summaries += done[spec.name].summaries if spec.name in done else []
         outcome.notes += done[spec.name].notes if spec.name in done else []
@@ -128,8 +132,9 @@ def _next(job: Job, running: Iterable[Future[Told]]) -> set[Future[Told]]:
     try:
         return wait(running, return_when=FIRST_COMPLETED).done
     except KeyboardInterrupt:
+        job.ledger.stop.asked = True
         while wait(running, timeout=1.0).not_done:
-            job.spark.sparkContext.cancelAllJobs()
+            job.ledger.stop.cancel(job.spark)
         raise
 
 

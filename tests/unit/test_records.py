@@ -33,6 +33,11 @@ def test_every_column_has_a_name_of_its_own(given: list[str], expected: list[str
     assert len({n.lower() for n in expected}) == len(given)
 
 
+def test_a_column_in_use_keeps_its_name_wherever_it_stands() -> None:
+    assert told_apart(["Id", "id", "ID"], ["id"]) == ["Id_2", "id", "ID_3"]
+    assert told_apart(["id", "Id"], ["id", "other"]) == ["id", "Id_2"]
+
+
 @pytest.mark.parametrize(
     ("head", "why"),
     [

@@ -15,6 +15,7 @@ from rich.console import Console
 from lakecdp import runner
 from lakecdp.pipeline import DAILY, JobSpec
 from lakecdp.platform.errors import LakecdpError, UsageError
+from lakecdp.platform.ledger import Stop
 
 DIAMOND = (
     JobSpec("a/root", "root"),
@@ -22,6 +23,12 @@ DIAMOND = (
     JobSpec("b/long", "long", ("a/root",)),
     JobSpec("c/longer", "longer", ("b/long",)),
     JobSpec("d/end", "end", ("b/short", "c/longer")),
+)
+
+
+STOP, CANCELS = Stop(), []
+SPARK: Any = SimpleNamespace(
+    sparkContext=SimpleNamespace(cancelAllJobs=lambda: CANCELS.append(STOP.asked))
 )
 
 
@@ -33,7 +40,8 @@ class Fake:
         self.summaries, self.notes, self.failures = [], [f"{name} done"] if name else [], []
         self.lake = lake or SimpleNamespace(beside=SimpleNamespace)
         self.log = logging.getLogger("lakecdp")
-        self.ledger = SimpleNamespace(flush=lambda: events.append("flush"))
+        self.ledger = SimpleNamespace(flush=lambda: events.append("flush"), stop=STOP)
+        self.spark = SPARK
 
     def named(self, name: str, lake: Any) -> Fake:
         return Fake(self.events, name, lake)
@@ -113,3 +121,33 @@ def test_a_wrong_rule_ends_the_run_as_misuse_once_the_ledger_is_written(run: Any
         run(DIAMOND, work)
     assert run.events[-1] == "flush"
     assert "+end" not in run.events
+
+
+def test_ctrl_c_ends_the_jobs_under_way_and_begins_no_other(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CANCELS.clear()
+    whole, calls = runner.wait, []
+
+    def interrupted(*args: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(*args, **more)
+
+    def work(task: str) -> None:
+        # The one is at work until Spark is cancelled, the other is restoring its tables.
+        if task == "long":
+            with STOP.settling():
+                time.sleep(1.5)
+            assert CANCELS == []
+            while not CANCELS:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(runner, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(DIAMOND, work)
+    assert CANCELS == [True]
+    assert "-long" in run.events
+    assert not {"+longer", "+end"} & set(run.events)
+    STOP.asked = False

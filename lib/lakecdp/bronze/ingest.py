@@ -162,7 +162,7 @@ def _drift(source: Source, states: Sequence[FileState]) -> list[str]:
     mapping = source.mapping
     if mapping.format != "csv":
         return []
-    wanted = [c.path.removeprefix("$.") if c.path else n for n, c in mapping.columns.items()]
+    wanted = mapping.file_columns
     more: dict[str, str] = {}
     for state in states:
         header = state.header or []

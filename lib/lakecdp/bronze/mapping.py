@@ -217,6 +217,11 @@ class SourceMapping(_Strict):
         return f"bronze.{self.source}"
 
     @property
+    def file_columns(self) -> list[str]:
+        """The names that the columns in use have in the files."""
+        return [c.path.removeprefix("$.") if c.path else n for n, c in self.columns.items()]
+
+    @property
     def silver_tables(self) -> list[str]:
         """Silver tables that records of this source become, in the order in which they are written."""
         return [f"silver.{t}" for t in TARGETS if any(x.table == t for x in self.targets)]

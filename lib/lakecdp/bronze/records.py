@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -47,24 +47,33 @@ def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
             quotechar=mapping.file.quote or None,
         )
     )
-    return told_apart([n.strip() for n in names])
+    return told_apart([n.strip() for n in names], mapping.file_columns)
 
 
-def told_apart(names: Sequence[str]) -> list[str]:
+def told_apart(names: Sequence[str], wanted: Collection[str] = ()) -> list[str]:
     """Names that differ for Spark, which does not look at capitals.
 
     A column without a name (as after a trailing delimiter) gets `column_<place>`; one whose name
     has been used gets a number: `id, Id` become `id, Id_2`.
+
+    Args:
+        names: as in the file.
+        wanted: names that keep their form, capitals included, wherever they stand.
     """
     given, used = {n.lower() for n in names if n}, set[str]()
+    kept = {n.lower(): n for n in wanted if n in names}
     out = []
     for place, name in enumerate(names, 1):
         base = name or f"column_{place}"
-        wanted, number = base, 2
-        while wanted.lower() in used or (wanted != name and wanted.lower() in given):
-            wanted, number = f"{base}_{number}", number + 1
-        used.add(wanted.lower())
-        out.append(wanted)
+        new, number = base, 2
+        while (
+            new.lower() in used
+            or (new != name and new.lower() in given)
+            or kept.get(new.lower(), new) != new
+        ):
+            new, number = f"{base}_{number}", number + 1
+        used.add(new.lower())
+        out.append(new)
     return out
 
 

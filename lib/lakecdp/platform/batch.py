@@ -162,15 +162,16 @@ class Batch:
     ) -> None:
         for frame in self._held:
             frame.unpersist()
-        if error is not None:
-            self._fail(error)
-            return
-        try:
-            warned = self._verdict()
-        except Exception as e:
-            self._fail(e)
-            raise
-        self._publish(warned)
+        with self._ledger.stop.settling():
+            if error is not None:
+                self._fail(error)
+                return
+            try:
+                warned = self._verdict()
+            except Exception as e:
+                self._fail(e)
+                raise
+            self._publish(warned)
 
     def _publish(self, warned: set[str]) -> None:
         self._judge.close()
@@ -225,7 +226,12 @@ class Batch:
         restored: dict[str, int] = {}
         for name in self._versions:
             published = self._ledger.published.get(name, 0)
-            self._lake.restore(name, published)
+            try:
+                self._lake.restore(name, published)
+            except Exception as e:
+                # The next batch that writes the table does it; what went wrong first is to be told.
+                log.warning("%s: not restored: %s", name, java_message(e))
+                continue
             current = self._lake.version(name)
             if current is not None:
                 restored[name] = current

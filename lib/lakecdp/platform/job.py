@@ -154,6 +154,8 @@ class Job:
         except (UsageError, LedgerError):
             raise
         except Exception as e:
+            if self.ledger.stop.asked:
+                raise
             self.log.warning("%s failed: %s", self.name, java_message(e))
             self.log.debug("%s failed", self.name, exc_info=True)
             if len(working) < 2:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -85,6 +86,33 @@ class Entry:
     code_version: str = ""
     message: str | None = None
     finished_at: datetime | None = None
+    published: dict[str, int] = field(default_factory=dict)
+    state: dict[str, str] = field(default_factory=dict)
+
+
+class Stop:
+    """Whether the user wants the run to end, and when Spark's work may be cancelled for it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._settling = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """While a batch publishes or restores, which must not be cancelled half-way."""
+        with self._lock:
+            self._settling += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._settling -= 1
+
+    def cancel(self, spark: SparkSession) -> None:
+        """Cancel what Spark does, unless a batch is settling."""
+        if not self._settling:
+            spark.sparkContext.cancelAllJobs()
 
 
 class LedgerError(LakecdpError):
@@ -109,12 +137,17 @@ class Ledger:
         self._waiting: list[Entry] = []
         self._lock = threading.RLock()
         self._broken = ""
+        self._last_at = datetime.min.replace(tzinfo=UTC)
+        self.stop = Stop()
         self.published: dict[str, int] = {}
         self._state: dict[str, str] = {}
         last = lake.last_metadata(TABLE, "published")
         if last is None:
             last = self._last_row()
         self.last_seq: int = last.get("run_seq", 0)
+        if at := last.get("finished_at"):
+            at = datetime.fromisoformat(at) if isinstance(at, str) else at
+            self._last_at = at if at.tzinfo else at.replace(tzinfo=UTC)
         self.published |= last.get("published", {})
         self._state |= last.get("state", {})
 
@@ -122,8 +155,13 @@ class Ledger:
         """The same from the table, where the last commits are not the ledger's own."""
         if not self._lake.version(TABLE):
             return {}
-        row = newest_first(self._lake.read(TABLE)).first()
-        return row.asDict() if row is not None else {}
+        rows = self._lake.read(TABLE)
+        row = newest_first(rows).first()
+        if row is None:
+            return {}
+        # Of two batches at once the one that began first may have published last.
+        highest = rows.agg(F.max("run_seq")).first()
+        return {**row.asDict(), "run_seq": highest[0] if highest is not None else 0}
 
     def read(self, name: str, *, lake: Lake | None = None, fixed: bool = False) -> DataFrame:
         """The published rows of a table; the ledger itself is read as it stands.
@@ -156,7 +194,8 @@ class Ledger:
     def note(self, entry: Entry) -> None:
         """Keep a row that publishes nothing, to be written with the next one or at the end."""
         with self._lock:
-            entry.finished_at = datetime.now(UTC)
+            entry.finished_at = self._stamp()
+            entry.published, entry.state = dict(self.published), dict(self._state)
             self._waiting.append(entry)
 
     def publish(self, entries: Sequence[tuple[Entry, Consumed | None]]) -> None:
@@ -171,10 +210,12 @@ class Ledger:
         with self._lock:
             published, state = dict(self.published), dict(self._state)
             for entry, consumed in entries:
-                entry.finished_at = datetime.now(UTC)
+                entry.finished_at = self._stamp()
                 published |= entry.versions
                 if consumed is not None:
                     state[_key(entry.job, entry.unit)] = consumed.dump()
+            for entry, _ in entries:
+                entry.published, entry.state = published, state
             self._write([*self._waiting, *(e for e, _ in entries)], published, state)
 
     def flush(self) -> None:
@@ -191,10 +232,11 @@ class Ledger:
         try:
             self._lake.ensure(self._contract)
             schema = ", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns)
-            rows = [self._row(e, published, state) for e in entries]
+            rows = [self._row(e) for e in entries]
             frame = self._spark.createDataFrame(rows, schema).coalesce(1)
             # With the state in the commit itself, the next process opens the lake without a query.
             told = {"run_seq": self.last_seq, "published": published, "state": state}
+            told["finished_at"] = self._last_at.isoformat()
             self._lake.append(self._contract, frame, told)
         except Exception as e:
             # Whether the commit is there is known to whoever opens the lake next; not to us.
@@ -202,8 +244,13 @@ class Ledger:
             raise LedgerError(f"The ledger cannot be written: {self._broken}") from e
         self.published, self._state, self._waiting = published, state, []
 
-    def _row(self, e: Entry, published: dict[str, int], state: dict[str, str]) -> tuple[Any, ...]:
-        finished_at = e.finished_at or datetime.now(UTC)
+    def _stamp(self) -> datetime:
+        """Now, and later than what was published before, whatever the clock says."""
+        self._last_at = max(datetime.now(UTC), self._last_at + timedelta(microseconds=1))
+        return self._last_at
+
+    def _row(self, e: Entry) -> tuple[Any, ...]:
+        finished_at = e.finished_at or e.started_at
         seconds = Decimal(str(round((finished_at - e.started_at).total_seconds(), 3)))
         balance = [
             (b.target, b.rows_in, b.rows_out, b.rows_duplicate, b.rows_quarantined)
@@ -212,7 +259,7 @@ class Ledger:
         return (
             e.run_seq, e.run_id, e.job, e.unit, e.run_date, e.started_at, finished_at, seconds,
             e.outcome, e.rows_in, e.rows_out, e.rows_duplicate, e.rows_quarantined, balance,
-            e.versions, published, state, e.gates, e.code_version, e.message, e.run_seq,
+            e.versions, e.published, e.state, e.gates, e.code_version, e.message, e.run_seq,
         )  # fmt: skip
 
 

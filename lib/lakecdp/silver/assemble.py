@@ -19,6 +19,12 @@ VACATED, ORDER, RETURN = "silver.vacated", "silver.order", "silver.return"
 LEFT = "silver.vacated_order"
 INPUTS = (HEADER, LINE, PAYMENT, PRODUCT, VACATED)
 OUTPUTS = (ORDER, RETURN, LEFT)
+VERSION = "2"
+
+
+def fingerprint(strength: list[str]) -> str:
+    """Changes whenever the same records may be put together otherwise."""
+    return f"{VERSION}:{','.join(strength)}"
 
 
 def assemble(batch: Batch, strength: list[str]) -> None:

@@ -57,8 +57,8 @@ def line_totals(lines: DataFrame) -> DataFrame:
         lines: rows of silver.order_line with their category resolved.
 
     Returns:
-        One row per order: line_count, units, amount, product_amount, categories and `_identifiers`
-        (all identifiers of its lines).
+        One row per order: line_count, units, amount, product_amount, categories, `_identifiers`
+        (all identifiers of its lines), `_sales` and `_returns` (numbers of such lines).
     """
     product = F.col("item_type") == "product"
     by_category = (
@@ -80,12 +80,25 @@ def line_totals(lines: DataFrame) -> DataFrame:
         F.array_distinct(F.flatten(F.array_sort(F.collect_set("identifiers")))).alias(
             "_identifiers"
         ),
+        F.count_if(F.col("line_type") == "sale").alias("_sales"),
+        F.count_if(F.col("line_type") == "cancellation").alias("_returns"),
     )
     return totals.join(by_category, "order_id", "left")
 
 
 def _sum(value: Column | str, kind: str) -> Column:
     return F.coalesce(F.sum(value), F.lit(0)).cast(kind)
+
+
+def _kind() -> Column:
+    """Sale or cancellation by the lines, where these tell both apart.
+
+    A till states the kind with each line, so an exchange has headers of both kinds, of which the
+    last one stands. An order with a sale in it is a sale; one that only takes back is none.
+    """
+    either = F.col("kind").isin("sale", "cancellation") & (F.coalesce("_returns", F.lit(0)) > 0)
+    by_lines = F.when(F.col("_sales") > 0, "sale").otherwise("cancellation")
+    return F.when(either, by_lines).otherwise(F.col("kind"))
 
 
 def assembled(
@@ -126,6 +139,7 @@ def assembled(
     return joined.withColumns(
         {
             "identifiers": ids,
+            "kind": _kind(),
             **{n: F.coalesce(n, F.lit(0)).cast(t) for n, t in zero.items()},
             "categories": F.coalesce("categories", empty),
         }

@@ -218,7 +218,7 @@ class SimulatorSettings(_Group):
 
     seed: int = Field(default=20261031, ge=0, lt=2**63)
     """Any number; another one gives another company of the same kind."""
-    persons: int = Field(default=3_000, ge=1, le=100_000_000)
+    persons: int = Field(default=2_000, ge=1, le=100_000_000)
     """Customers who exist at the end of the period, gone ones included."""
     first_day: date = date(2026, 5, 5)
     """First day of the period, local."""

@@ -14,7 +14,10 @@ from lakecdp.identity.plan import plan
 LOOSE = RULES.replace("unique: true", "unique: false").replace(
     "limit: 4, limit_all: 40", "limit: 99"
 )
+JUNK = RULES.replace("limit: 3}", "limit: 3, junk: {values: [v200, v201, v202]}}")
 STRICT = RULES.replace("limit: 3", "limit: 1").replace("limit: 4, limit_all: 40", "limit: 1")
+
+KINDS = {1: "member_id", 2: "phone", 3: "device_id", 4: "cookie"}  # by the first digit, see `world`
 
 
 def members(links: dict[int, int]) -> dict[int, frozenset[int]]:
@@ -33,12 +36,15 @@ def blocked(memory: Memory) -> Counter[str]:
     )
 
 
-@pytest.mark.parametrize(("seed", "other"), [(1, LOOSE), (2, STRICT)])
+@pytest.mark.parametrize(("seed", "other"), [(1, LOOSE), (2, STRICT), (3, JUNK)])
 def test_a_plan_is_what_applying_does(spark: SparkSession, seed: int, other: str) -> None:
     memory = Memory(spark)
     for part in world(seed):
         memory.deliver(part)
     memory.take(rules_of(), full=True)
+    for (node,) in memory.rows["identity.node"]:
+        row = {"node_id": node, "type": KINDS[int(str(node)[0])], "value": f"v{node}"}
+        memory.rows["silver.identifier"][node] = row
     assert plan(memory.read, rules_of()).nothing
 
     links, was = memory.links(), blocked(memory)
@@ -60,10 +66,8 @@ def test_a_plan_is_what_applying_does(spark: SparkSession, seed: int, other: str
     assert told.identifiers == sum(applied[n] != c for n, c in links.items())
     for cluster, state in zip(told.largest, (before, after), strict=True):
         assert cluster.size == max(map(len, state.values()))
-        # A node id tells its type, see `world`.
-        kinds = {1: "member_id", 2: "phone", 3: "device_id", 4: "cookie"}
         mine = state[cluster.customer_id]
-        assert cluster.identifiers == Counter(kinds[int(str(n)[0])] for n in mine)
+        assert cluster.identifiers == Counter(KINDS[int(str(n)[0])] for n in mine)
     assert told.blocked == (was, blocked(memory))
     ledger = [r for r in memory.rows["identity.change"].values() if r["_batch"] == memory.seq]
     assert Counter(told.changes["kind"]) == Counter(r["kind"] for r in ledger)

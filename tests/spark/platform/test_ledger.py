@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from lakecdp.contracts import TableContract
 from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job
 from lakecdp.platform.lake import Lake
-from lakecdp.platform.ledger import TABLE, LedgerError
+from lakecdp.platform.ledger import TABLE, LedgerError, newest_first
 from lakecdp.platform.part import Unit
 
 PRODUCT = "silver.product"
@@ -128,3 +129,49 @@ def test_only_the_part_whose_table_is_doubtful_is_warned(
     assert [(s.unit, s.outcome, s.message) for s in job.summaries] == [
         ("a", "warned", "few brands"), ("b", "published", None),
     ]  # fmt: skip
+
+
+def test_whoever_wants_to_stop_is_not_given_another_batch(make_job: Callable[..., Job]) -> None:
+    job, tries = make_job("02_silver/conform"), []
+
+    def work(batch: Batch) -> None:
+        tries.append(batch.seq)
+        job.ledger.stop.asked = True
+        raise RuntimeError("Job 7 cancelled")
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        do(job, work, "a", "b")
+    assert tries == [1]
+    told = job.read(TABLE).select("unit", "outcome")
+    assert rows(told, "unit", "outcome") == [("a", "failed"), ("b", "failed")]
+
+
+def test_what_was_published_last_is_last_whatever_clock_and_number_say(
+    make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("02_silver/conform")
+    # The batch that begins first publishes last.
+    with job.batch("a", outputs=[PRODUCT]) as first:
+        products("1")(first)
+        with job.batch("b", outputs=["silver.vacated"]) as second:
+            frame = second.spark.sql("SELECT 'silver.event' AS target")
+            empty = set(contracts.table("silver.vacated").column_names) - {"target"}
+            second.append("silver.vacated", frame.selectExpr("*", *(f"NULL AS {c}" for c in empty)))
+    ledger = DeltaTable.forPath(job.spark, job.lake.path(TABLE))
+    # Without the note in the last commit, the rows say it.
+    ledger.restoreToVersion(job.lake.version(TABLE))
+    back = make_job("02_silver/conform")
+    assert back.ledger.last_seq == 2
+    assert back.ledger.published == job.ledger.published
+    assert ids(back) == ["1"]
+
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2020, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("lakecdp.platform.ledger.datetime", Earlier)
+    do(back, products("2"))
+    last = newest_first(back.read(TABLE)).first()
+    assert last is not None
+    assert last["run_seq"] == 3

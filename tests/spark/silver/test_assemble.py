@@ -109,4 +109,18 @@ def test_a_return_seeks_another_sale_when_its_sale_turns_void(make_job, tmp_path
     # The later sale never took effect after all, as its header says a day later.
     void = f"s2,2026-01-04 10:00:00,b,0,void,{mine}"
     assert found("lake", void) == [("r1", "s1", units(2))]
-    assert found("rebuilt") == [("r1", "s1", units(2))]
+    # An exchange states both kinds; whichever header is the last, there is a sale in it.
+    for order, kinds in (("x1", ("sale", "cancellation")), ("x2", ("cancellation", "sale"))):
+        at = "2026-01-05 10:00:00"
+        lines = [
+            f"{order},{at},{s},{u},{k},{mine}" for s, u, k in zip("ab", (1, -1), kinds, strict=True)
+        ]
+        (landing / f"till{order}.csv").write_text("\n".join([head, *lines]))
+    (landing / "till-x3.csv").write_text(f"{head}\nx3,2026-01-06 10:00:00,a,-1,sale,{mine}")
+    assert found("rebuilt")[:1] == [("r1", "s1", units(2))]
+    orders = make_job("test", conf=conf, lake=tmp_path / "rebuilt").read("silver.order")
+    kinds = dict(rows(orders, "order_id", "kind"))
+    assert kinds == {
+        "s1": "sale", "s2": "void", "r1": "cancellation",
+        "x1": "sale", "x2": "sale", "x3": "cancellation",
+    }  # fmt: skip

@@ -1,0 +1,62 @@
+"""What is shown of a customer is what the tables hold, and a past id leads to the present one."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from tests.spark.identity.memory import Memory, rules_of, world
+
+from lakecdp import contracts
+from lakecdp.customer import customer_lines
+from lakecdp.platform.errors import UsageError
+
+KINDS = {1: "member_id", 2: "phone", 3: "device_id", 4: "cookie"}  # by the first digit, see `world`
+
+
+def test_a_customer_is_shown_by_any_of_its_names(spark: SparkSession) -> None:
+    memory, rules = Memory(spark), rules_of()
+    for number, part in enumerate(world(1)):
+        memory.deliver(part)
+        memory.take(rules, full=number == 0)
+    nodes = [n for (n,) in memory.rows["identity.node"]]
+    kinds = {n: KINDS[int(str(n)[0])] for n in nodes}
+    for n in nodes:
+        row = {"node_id": n, "type": kinds[n], "value": f"v{n}"}
+        memory.rows["silver.identifier"][n] = row
+    links = memory.links()
+    merges = {
+        r["from_customer_id"]: r["customer_id"]
+        for r in memory.rows["identity.change"].values()
+        if r["kind"] == "merge"
+    }
+    past = next(c for c in sorted(merges) if c not in links.values())
+    present = past
+    while present not in links.values():
+        present = merges[present]
+
+    def read(name: str) -> DataFrame:
+        if name == "gold.segment":
+            ddl = contracts.table(name).ddl.replace(" NOT NULL", "")
+            row = (present, "rfm", "high", None, None, None, None)
+            return spark.createDataFrame([row, (present + 1, "rfm", "low", *row[3:])], ddl)
+        if name.startswith("gold."):
+            return spark.createDataFrame([], contracts.table(name).ddl)
+        return memory.read(name)
+
+    told = list(customer_lines(read, rules, None, str(past)))
+    assert told[0].startswith(f"customer {past} went into customer {merges[past]} on 2026-01-")
+    start = told.index(f"customer {present}")
+    changes = told.index("changes, the last first:")
+    shown = [line.split("  from ")[0].strip() for line in told[start + 1 : changes]]
+    now = [n for n, c in links.items() if c == present]
+    assert sorted(
+        s for s, line in zip(shown, told[start + 1 :], strict=False) if " to " not in line
+    ) == (sorted(f"{kinds[n]} v{n}" for n in now))
+    assert any(f"identifiers from customer {past}" in line for line in told[changes:])
+    assert told[-2:] == ["segments:", "  rfm high  from None"]
+
+    strongest = min(now, key=lambda n: str(n)[0])
+    by_value = list(customer_lines(read, rules, None, f"{kinds[strongest]}:v{strongest}"))
+    assert by_value == told[start:]
+    with pytest.raises(UsageError, match="no customer 999, and no record has that identifier"):
+        list(customer_lines(read, rules, None, "999"))

@@ -15,6 +15,7 @@ def run(job: Job) -> None:
         b.summary.message = f"the report is at {shelf.page}"
         if b.nothing_new and shelf.complete():
             return
+        b.nothing_new = False
         shelf.put(page.render(report.collect(job)))
 
 

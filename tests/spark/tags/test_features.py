@@ -51,8 +51,8 @@ DELIVERED = {
         "categories": "categories",
     },
     "silver.attribute": {c: c for c in ("owner_node", "name", "source", "value", "observed_at")},
-    "silver.vacated": {c: c for c in ("owner_node", "day")},
-    "silver.vacated_order": {c: c for c in ("owner_node", "day")},
+    "silver.vacated": {c: c for c in ("target", "owner_node", "day")},
+    "silver.vacated_order": {c: c for c in ("order_id", "owner_node", "day")},
     "identity.link": {c: c for c in ("node_id", "customer_id", "valid_from", "valid_to")},
     "identity.node": {c: c for c in ("node_id", "type")},
 }
@@ -83,7 +83,7 @@ class Company:
         if old is not None and table in ("silver.event", "silver.order"):
             trace = "silver.vacated" if table == "silver.event" else "silver.vacated_order"
             left = {"owner_node": old["owner_node"], "day": old["day"]}
-            self.changed.setdefault(trace, {})[key] = left
+            self.changed.setdefault(trace, {})[key] = {**left, "target": table, "order_id": key}
         self.tables[table][key] = row
         self.changed.setdefault(table, {})[key] = row
 

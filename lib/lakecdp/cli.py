@@ -51,6 +51,7 @@ SourceName = Annotated[str | None, typer.Option("--source", help="Only this sour
 Approver = Annotated[
     str | None, typer.Option("--approve-as", help="Approve a better model in this person's name.")
 ]
+ModelName = Annotated[str, typer.Argument(help="The model: churn.")]
 Format = Annotated[
     Literal["table", "csv", "json"], typer.Option("--format", help="How rows are printed.")
 ]
@@ -320,11 +321,19 @@ def quarantine_replay(
     raise typer.Exit(code)
 
 
+def _known_model(name: str) -> None:
+    if name != "churn":
+        raise UsageError(f"There is no model `{name}`; there is churn.")
+
+
 @model_app.command("status")
-def model_status(env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None) -> None:
-    """Show the versions of the churn model: in force, and awaiting review."""
+def model_status(
+    model: ModelName = "churn", env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None
+) -> None:
+    """Show the versions of a model: in force, and awaiting review."""
     from lakecdp.models import review
 
+    _known_model(model)
     with opened(env, lake, conf, writes=False) as job:
         for line in review.lines(review.status(job)):
             console.print(line, highlight=False, markup=False)
@@ -332,11 +341,16 @@ def model_status(env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None) -
 
 @model_app.command("rollback")
 def model_rollback(
-    env: Env, lake: LakeUri = None, conf: ConfDir = None, run_date: RunDate = None
+    env: Env,
+    model: ModelName = "churn",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    run_date: RunDate = None,
 ) -> None:
     """Put the version that was in force before the present one back into force."""
     from lakecdp.models import review
 
+    _known_model(model)
     with opened(env, lake, conf, run_date=run_date) as job:
         console.print(review.rollback(job).sentence, highlight=False, markup=False)
 
@@ -344,6 +358,7 @@ def model_rollback(
 @model_app.command("review")
 def model_review(
     env: Env,
+    model: ModelName = "churn",
     lake: LakeUri = None,
     conf: ConfDir = None,
     run_date: RunDate = None,
@@ -352,6 +367,7 @@ def model_review(
     """Compare the newest churn model with the one in force; approve it with --approve-as."""
     from lakecdp.pipeline import between
 
+    _known_model(model)
     with opened(env, lake, conf, run_date=run_date, approve_as=approve_as) as job:
         code = _pipeline(job, between("review_churn", "review_churn"))
     raise typer.Exit(code)

@@ -1,20 +1,23 @@
 """Decide which identifiers are one customer, for the identifiers that new records touch.
 
-Grain: identity.node one row per identifier; identity.edge per pair, source and silver table;
-identity.link per identifier and period; identity.change per customer and change.
+Grain: identity.node one row per identifier; identity.edge per pair, source and table of evidence;
+identity.link per identifier and period; identity.change per customer and change; identity.decision
+per decision of a person and period.
 
     spark-submit --py-files dist/lakecdp.zip jobs/03_identity/resolve.py --env demo --lake lake
 """
 
 from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.decisions import decide
 from lakecdp.identity.resolve import READS, WRITES, fingerprint, resolve
 from lakecdp.platform.job import Job, main
 
 
 def run(job: Job) -> None:
-    """Take in new evidence and bring links and ledger up to date."""
+    """Take in decisions and new evidence, and bring links and ledger up to date."""
     rules = IdentityRules.load(job.conf)
-    with job.batch(inputs=READS, outputs=WRITES, rules=fingerprint(rules)) as b:
+    decide(job, rules)
+    with job.batch(inputs=READS, outputs=WRITES, rules=fingerprint(rules), daily=rules.expire) as b:
         if b.nothing_new:
             return
         done = resolve(b, rules)

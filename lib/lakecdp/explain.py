@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
-from lakecdp.identity.show import Explanation, explain, find
+from lakecdp.identity.decisions import LINK
+from lakecdp.identity.evidence import DECISION
+from lakecdp.identity.show import Explanation, Step, explain, find
 from lakecdp.platform.errors import UsageError
 from lakecdp.platform.job import Job
 
@@ -27,12 +29,43 @@ def explain_lines(job: Job, first: str, second: str) -> Iterator[str]:
     rows = known.where(F.col("node_id").isin(sorted(nodes))).collect()
     names = {r["node_id"]: f"{r['type']} {r['value']}" for r in rows}
     yield _verdict(told, names[a], names[b])
+    decisions = _decisions(job.read(DECISION), nodes)
     for s in told.steps:
-        seen = (
-            f"{s.source}, {s.evidence}, first {s.first_seen:%Y-%m-%d}" if s.first_seen else s.source
-        )
         why = f" (kept apart: {s.reason})" if s.reason else ""
-        yield f"  {names.get(s.node_a, s.node_a)} - {names.get(s.node_b, s.node_b)}: {seen}{why}"
+        said = _seen(s, decisions)
+        yield f"  {names.get(s.node_a, s.node_a)} - {names.get(s.node_b, s.node_b)}: {said}{why}"
+    for d in decisions.values():
+        if d["action"] != LINK:
+            ends = " - ".join(
+                str(names.get(n, n)) for n in (d["node_a"], d["node_b"]) if n is not None
+            )
+            yield f"  {d['action']} {ends}: {_by(d)}"
+
+
+def _decisions(table: DataFrame, nodes: set[int]) -> dict[str, Row]:
+    """Decisions in force on some identifiers, by id."""
+    held = table.where("valid_to IS NULL").where(
+        F.col("node_a").isin(sorted(nodes))
+        & (F.col("node_b").isNull() | F.col("node_b").isin(sorted(nodes)))
+    )
+    return {r["decision_id"]: r for r in held.orderBy("decided_on", "decision_id").collect()}
+
+
+def _seen(step: Step, decisions: Mapping[str, Row]) -> str:
+    """What shows the two identifiers of a step together."""
+    decision = decisions.get(step.evidence) if step.target == DECISION else None
+    if decision is not None:
+        return f"linked, {_by(decision)}"
+    parts = [step.source]
+    if step.weight is not None and step.weight < 1:
+        parts.append(f"probability {step.weight:.3f}")
+    if step.first_seen:
+        parts += [step.evidence, f"first {step.first_seen:%Y-%m-%d}"]
+    return ", ".join(parts)
+
+
+def _by(decision: Row) -> str:
+    return f"decided by {decision['author']} on {decision['decided_on']}: {decision['reason']}"
 
 
 def _node(known: DataFrame, text: str, rules: IdentityRules, region: str | None) -> int:

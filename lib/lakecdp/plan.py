@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from pyspark.sql import functions as F
 
 from lakecdp.bronze.mapping import load_sources
 from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.decisions import frame, in_files
 from lakecdp.identity.plan import EXAMPLES, Cluster, Plan, plan
 from lakecdp.identity.resolve import fingerprint
 from lakecdp.platform.errors import UsageError
@@ -20,7 +22,7 @@ RESOLVE, CONFORM = "03_identity/resolve", "02_silver/conform"
 
 
 def plan_lines(job: Job) -> Iterator[str]:
-    """The rules of the job's configuration held against the customers as they are.
+    """Rules and decisions of the job's configuration held against the customers as they are.
 
     Raises:
         UsageError: no customers are there yet.
@@ -29,9 +31,10 @@ def plan_lines(job: Job) -> Iterator[str]:
     consumed = job.ledger.consumed(RESOLVE, "")
     if not consumed.mark:
         raise UsageError("No customers are there yet: nothing to hold the rules against.")
-    found = plan(job.read, rules)
+    decisions = frame(job.spark, in_files(job, rules)).withColumn("valid_to", F.lit(None))
+    found = plan(job.read, rules, decisions, date.fromisoformat(consumed.run_date))
     if consumed.rules == fingerprint(rules):
-        yield "Customers are grouped by these rules already."
+        yield "These are the rules in force."
     again = _conformed_again(job)
     if again:
         yield (

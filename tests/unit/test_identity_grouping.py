@@ -13,14 +13,22 @@ import pytest
 
 from lakecdp.identity.customers import NONE, After, Before, assign
 from lakecdp.identity.grouping import (
+    BLOCK,
+    DAY,
+    EXPIRED,
     JUNK,
+    LIKELY,
     LIMIT,
+    MANUAL,
     OPEN,
+    SEEN,
     UNDATED,
+    UNLINK,
     VETO,
     Graph,
     Grouping,
     TypeRules,
+    Window,
     group,
     over_limit,
 )
@@ -30,12 +38,24 @@ RULES = TypeRules.make(
     [True, True, False, False],
     [None, None, 3, 2],
     [None, None, None, 6],
+    windows=[Window(0, 3, at_most=3, days=3)],
 )
 Pair = tuple[int, int]
 
 
 class World:
-    """Evidence as plain Python: pairs with the time first seen, types and junk by id."""
+    """Evidence and decisions as plain Python, by id.
+
+    Attributes:
+        rank: type.
+        junk: identifiers that are junk.
+        seen: pairs with the time first seen.
+        grade: pairs that are not SEEN.
+        weight: probability of LIKELY pairs.
+        expired: pairs that have expired.
+        blocked: identifiers that a person has blocked.
+        apart: pairs that a person has unlinked.
+    """
 
     def __init__(self, seed: int, size: int = 60, pairs: int = 75):
         dice = random.Random(seed)
@@ -47,7 +67,34 @@ class World:
             x, y = dice.sample(ids, 2)
             if self.rank[x] != self.rank[y]:
                 a, b = sorted((x, y), key=lambda n: self.rank[n])
-                self.seen[a, b] = dice.choice([UNDATED, dice.randrange(9)])
+                self.seen[a, b] = dice.choice([UNDATED, dice.randrange(9) * DAY])
+        self.grade: dict[Pair, int] = {}
+        self.weight: dict[Pair, float] = {}
+        self.expired: set[Pair] = set()
+        self.blocked: set[int] = set()
+        self.apart: set[Pair] = set()
+        if seed % 2:
+            self.decide(dice, ids)
+
+    def decide(self, dice: random.Random, ids: list[int]) -> None:
+        """Likely and expired pairs, and decisions that do not contradict each other."""
+        for pair in self.seen:
+            if dice.random() < 0.1:
+                self.grade[pair], self.weight[pair] = LIKELY, dice.randrange(80, 100) / 100
+            elif dice.random() < 0.1:
+                self.expired.add(pair)
+        links = nx.Graph()
+        for pair in dice.sample(sorted(self.seen), min(6, len(self.seen))):
+            self.grade[pair] = MANUAL
+            self.expired.discard(pair)
+            links.add_edge(*pair)
+        self.blocked = set(dice.sample(ids, min(2, len(ids)))) - set(links)
+        for x, y in zip(
+            dice.sample(ids, len(ids) // 2), dice.sample(ids, len(ids) // 2), strict=True
+        ):
+            joined = x in links and y in links and nx.has_path(links, x, y)
+            if x != y and not joined:
+                self.apart.add((x, y))
 
     def graph(self, pairs: Iterable[Pair] | None = None, extra: Iterable[int] = ()) -> Graph:
         wanted = list(self.seen if pairs is None else pairs)
@@ -63,9 +110,22 @@ class World:
         first = np.full(len(nodes), UNDATED)
         np.minimum.at(first, a, seen)
         np.minimum.at(first, b, seen)
-        closed = np.where(over_limit(nodes, rank, a, b, RULES), LIMIT, OPEN)
+        grade = np.array([self.grade.get(p, SEEN) for p in wanted], dtype=np.int64)
+        told = grade == SEEN
+        over = over_limit(nodes, rank, a[told], b[told], RULES, seen[told])
+        closed = np.where(over, LIMIT, OPEN)
+        closed = np.where(np.isin(nodes, list(self.blocked)), BLOCK, closed)
         closed = np.where(np.isin(nodes, list(self.junk)), JUNK, closed)
-        return Graph(nodes, rank, first, closed, a, b, seen)
+        apart = [(at[x], at[y]) for x, y in self.apart if x in at and y in at]
+        return Graph(
+            nodes, rank, first, closed, a, b, seen, grade,
+            np.array([self.weight.get(p, 1.0) for p in wanted]),
+            np.array([p in self.expired for p in wanted], dtype=bool),
+            (
+                np.array([x for x, _ in apart], dtype=np.int64),
+                np.array([y for _, y in apart], dtype=np.int64),
+            ),
+        )  # fmt: skip
 
 
 def partition(graph: Graph, label: Iterable[int]) -> set[frozenset[int]]:
@@ -78,36 +138,47 @@ def partition(graph: Graph, label: Iterable[int]) -> set[frozenset[int]]:
 
 def by_networkx(world: World) -> tuple[set[frozenset[int]], set[Pair]]:
     """The same rules, written as slowly and as plainly as they are said."""
-    near: dict[int, set[int]] = {n: set() for n in world.rank}
-    for a, b in world.seen:
-        near[a].add(b)
-        near[b].add(a)
+    near: dict[int, dict[int, int]] = {n: {} for n in world.rank}
+    for (a, b), at in world.seen.items():
+        if (a, b) not in world.grade:
+            near[a][b] = near[b][a] = at
 
     def over(n: int) -> bool:
         kinds = Counter(world.rank[m] for m in near[n] if world.rank[m] < world.rank[n])
         limit = {2: 3, 3: 2}.get(world.rank[n])
         too_many = limit is not None and any(c > limit for c in kinds.values())
-        return too_many or (world.rank[n] == 3 and len(near[n]) > 6)
+        met = [t // DAY for m, t in near[n].items() if world.rank[m] == 3 and t != UNDATED]
+        quick = any(sum(day - 3 < other <= day for other in met) > 3 for day in met)
+        quick = quick and world.rank[n] == 0
+        return too_many or quick or (world.rank[n] == 3 and len(near[n]) > 6)
 
-    shut = {n for n in world.rank if over(n)} | world.junk
+    shut = {n for n in world.rank if over(n)} | world.junk | world.blocked
     graph = nx.Graph()
     graph.add_nodes_from(world.rank)
     blocked = set()
 
-    def order(pair: Pair) -> tuple[int, ...]:
+    def order(pair: Pair) -> tuple[float, ...]:
         a, b = pair
-        return (world.rank[b], world.rank[a], world.seen[pair], min(pair), max(pair))
+        grade = world.grade.get(pair, SEEN)
+        unlikely = -world.weight[pair] if grade == LIKELY else 0
+        return (
+            grade, unlikely, world.rank[b], world.rank[a], world.seen[pair], min(pair), max(pair)
+        )  # fmt: skip
 
     for a, b in sorted(world.seen, key=order):
-        if a in shut or b in shut:
+        if world.grade.get((a, b)) == MANUAL:
+            graph.add_edge(a, b)
+            continue
+        if a in shut or b in shut or (a, b) in world.expired:
             blocked.add((a, b))
             continue
-        graph.add_edge(a, b)
-        together = nx.node_connected_component(graph, a)
-        kinds = Counter(world.rank[n] for n in together)
-        if kinds[0] > 1 or kinds[1] > 1:
-            graph.remove_edge(a, b)
+        one, two = (nx.node_connected_component(graph, n) for n in (a, b))
+        kinds = [{world.rank[n] for n in part} & {0, 1} for part in (one, two)]
+        unlinked = any((x in one and y in two) or (x in two and y in one) for x, y in world.apart)
+        if b not in one and (kinds[0] & kinds[1] or unlinked):
             blocked.add((a, b))
+        else:
+            graph.add_edge(a, b)
     return {frozenset(c) for c in nx.connected_components(graph)}, blocked
 
 
@@ -154,7 +225,9 @@ def touched(world: World, arrived: list[Pair], book: Book, seeds: set[int]) -> G
     """The part of the graph that a batch can change: all that candidate pairs reach from seeds."""
     whole = world.graph(arrived, extra=set(book.links) | seeds)
     closed = dict(zip(whole.nodes.tolist(), whole.closed.tolist(), strict=True))
-    reach = nx.Graph(p for p in arrived if closed[p[0]] == OPEN == closed[p[1]])
+    reach = nx.Graph(
+        p for p in arrived if closed[p[0]] == OPEN == closed[p[1]] or world.grade.get(p) == MANUAL
+    )
     reach.add_nodes_from(whole.nodes.tolist())
     of: dict[int, set[int]] = {}
     for node, customer in book.links.items():
@@ -168,9 +241,15 @@ def touched(world: World, arrived: list[Pair], book: Book, seeds: set[int]) -> G
         [keep[a] and keep[b] for a, b in zip(whole.a, whole.b, strict=True)], dtype=bool
     )
     k = np.array(keep)
+    assert whole.grade is not None
+    assert whole.weight is not None
+    assert whole.expired is not None
+    kept = k[whole.apart[0]] & k[whole.apart[1]]
     return Graph(
         whole.nodes[k], whole.rank[k], whole.first[k], whole.closed[k],
-        place[whole.a[both]], place[whole.b[both]], whole.seen[both],
+        place[whole.a[both]], place[whole.b[both]], whole.seen[both], whole.grade[both],
+        whole.weight[both], whole.expired[both],
+        (place[whole.apart[0][kept]], place[whole.apart[1][kept]]),
     )  # fmt: skip
 
 
@@ -190,6 +269,13 @@ def test_groups_are_those_of_networkx_under_the_same_guards(seed: int) -> None:
     vetoed = found.verdict == VETO
     assert (RULES.unique[found.because[vetoed]]).all()
     assert (found.because[found.verdict == OPEN] == -1).all()
+
+
+def test_the_random_worlds_have_every_verdict() -> None:
+    found: Counter[int] = Counter()
+    for seed in SEEDS:
+        found.update(group(World(seed).graph(), RULES).verdict.tolist())
+    assert found.keys() == {OPEN, JUNK, LIMIT, VETO, EXPIRED, UNLINK, BLOCK}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -302,3 +388,20 @@ def test_devices_of_many_members_at_scale() -> None:
     found = group(graph, RULES)
     groups = np.unique(found.label[: size // 2])
     assert len(groups) == size // 2, "no two members in one group"
+
+
+def test_a_limit_within_days_counts_what_is_first_met_in_any_such_window() -> None:
+    # Member 1 meets five devices in a week at most four at a time, member 2 five within one week.
+    days = {1: [0, 1, 2, 3, 7, UNDATED], 2: [0, 6, 6, 6, 6]}
+    pairs = [(m, 100 * m + i, d) for m, ds in days.items() for i, d in enumerate(ds)]
+    nodes = np.array(sorted({n for a, b, _ in pairs for n in (a, b)}), dtype=np.int64)
+    a, b = (np.searchsorted(nodes, [p[i] for p in pairs]) for i in (0, 1))
+    seen = np.array([d if d == UNDATED else d * DAY for _, _, d in pairs], dtype=np.int64)
+    rank = np.where(nodes < 100, 0, 1)
+    for at_most, within, over in ((4, 7, [2]), (3, 7, [1, 2]), (5, 7, []), (5, 0, [1]), (4, 6, [])):
+        rules = TypeRules.make(
+            ["member", "device"], [True, False], [None] * 2, [None] * 2,
+            windows=[Window(0, 1, at_most, within)],
+        )  # fmt: skip
+        found = over_limit(nodes, rank, a, b, rules, seen)
+        assert nodes[found].tolist() == over, (at_most, within)

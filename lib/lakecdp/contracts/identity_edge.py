@@ -15,16 +15,28 @@ CONTRACT = TableContract(
         column("target", "STRING", "Silver table that holds the records", required=True),
         column("type_a", "STRING", "Type of node_a", required=True),
         column("type_b", "STRING", "Type of node_b", required=True),
-        column("status", "STRING", "active or blocked (by a rule)", required=True),
+        column(
+            "weight",
+            "DOUBLE",
+            "Probability that both are one person; 1 for what records or decisions state",
+        ),
+        column(
+            "status",
+            "STRING",
+            "active; blocked (by a rule or a decision); removed (the evidence was taken back)",
+            required=True,
+        ),
         column(
             "reason",
             "STRING",
-            "Rule that blocks it: junk, limit or veto, a colon, and the type concerned",
+            "What blocks it: junk, limit, veto, expired or block, a colon, and the type concerned; "
+            "unlink. Withdrawn for a removed one",
         ),
         column(
             "first_seen", "TIMESTAMP", "First record (event time, UTC); null when none is dated"
         ),
         column("last_seen", "TIMESTAMP", "Last record (event time, UTC)"),
         column("evidence", "STRING", "Key of the first record that shows both", required=True),
+        column("removed_at", "TIMESTAMP", "When it was removed (arrival time, UTC)"),
     ),
 )

@@ -14,7 +14,8 @@ CONTRACT = TableContract(
         column(
             "status",
             "STRING",
-            "active; junk when the rules refuse the value; limit when it meets too many others",
+            "active; junk when the rules refuse the value; blocked by a decision; limit when it meets "
+            "too many others",
             required=True,
         ),
         column(

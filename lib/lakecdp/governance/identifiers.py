@@ -52,6 +52,20 @@ class Junk(BaseModel):
         return patterns
 
 
+class Limit(BaseModel):
+    """How many others of one type an identifier may meet."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str = Field(description="The type that is counted")
+    at_most: int = Field(ge=1, description="Different ones that are allowed")
+    within_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Counted are those first met within so many days; null: ever",
+    )
+
+
 class IdentifierType(BaseModel):
     """What the rules say of one type of identifier."""
 
@@ -69,6 +83,12 @@ class IdentifierType(BaseModel):
     )
     limit_all: int | None = Field(
         default=None, ge=1, description="Identifiers that it may join in all"
+    )
+    limits: tuple[Limit, ...] = Field(
+        default=(), description="Further limits, on one type and within days"
+    )
+    expires_after_days: int | None = Field(
+        default=None, ge=1, description="Days without being seen again after which it joins nothing"
     )
     junk: Junk = Junk()
 
@@ -96,6 +116,12 @@ class IdentityRules(BaseModel):
             other = seen.setdefault(kind.priority, name)
             if other != name:
                 raise ValueError(f"{other} and {name} have the same priority {kind.priority}")
+            for limit in kind.limits:
+                if limit.type not in self.by_name:
+                    raise ValueError(
+                        f"types.{name}.limits names the type `{limit.type}`; there are "
+                        f"{', '.join(self.by_name)}"
+                    )
         return self
 
     @classmethod
@@ -128,6 +154,11 @@ class IdentityRules(BaseModel):
                 f"There is no identifier type `{name}`; conf/{RULES} has {', '.join(self.names)}."
             )
         return self.by_name[name]
+
+    @property
+    def expire(self) -> bool:
+        """Whether some evidence expires, so that the grouping depends on the date too."""
+        return any(t.expires_after_days for t in self.types)
 
     def fingerprint(self) -> str:
         """A hash that changes whenever the grouping of identifiers may change."""

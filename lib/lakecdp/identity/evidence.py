@@ -7,7 +7,9 @@ that is restated may take evidence back; then the evidence of its former owner i
 from all records that the owner still has (see `increment`).
 
 silver.attribute holds only what a source stated last, so its times move with every statement. They
-are shown on edges, but count neither for nodes nor for the order in which edges are taken.
+are shown on edges, but count neither for nodes nor for the order in which edges are taken. The same
+goes for links that persons have decided (identity.decision) and for likely matches
+(identity.match): both are taken for records that show two identifiers.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-ATTRIBUTE = "silver.attribute"
+ATTRIBUTE, DECISION = "silver.attribute", "identity.decision"
+MANUAL = "manual"
+"""Source of links that persons have decided."""
 DATED = ("silver.event", "silver.order_header", "silver.order_line")
-INPUTS = (*DATED, ATTRIBUTE)
+INPUTS = (*DATED, ATTRIBUTE, DECISION)
 EDGE_KEY = ["node_a", "node_b", "source", "target"]
-EDGE_FACTS = ["type_a", "type_b", "first_seen", "last_seen", "evidence"]
+EDGE_FACTS = ["type_a", "type_b", "weight", "first_seen", "last_seen", "evidence"]
+REMOVED = "removed"
 NODE_FACTS = ["type", "first_seen", "last_seen"]
 
 _RECORD = {
@@ -31,22 +36,51 @@ _RECORD = {
     "silver.order_header": ("ordered_at", "order_id"),
     "silver.order_line": ("ordered_at", "concat_ws('/', order_id, line_id)"),
     "silver.attribute": ("observed_at", "name"),
+    "identity.decision": ("CAST(decided_on AS TIMESTAMP)", "decision_id"),
 }
+
+
+def in_force(edges: DataFrame) -> DataFrame:
+    """Rows of identity.edge whose evidence still stands."""
+    return edges.where(F.col("status") != REMOVED)
+
+
+def as_records(decisions: DataFrame) -> DataFrame:
+    """Links of identity.decision in force, in the shape of silver records.
+
+    Returns:
+        The columns of identity.decision, source, owner_node and identifiers.
+    """
+    ends = [
+        F.struct(F.col(f"type_{e}").alias("type"), F.col(f"node_{e}").alias("node_id"))
+        for e in ("a", "b")
+    ]
+    linked = (F.col("action") == "link") & F.col("valid_to").isNull()
+    return decisions.withColumns(
+        {
+            "source": F.lit(MANUAL),
+            "owner_node": F.col("node_a"),
+            "identifiers": F.when(linked, F.array(*ends)),
+        }
+    )
 
 
 def records(target: str, rows: DataFrame) -> DataFrame:
     """Records of one silver table that have identifiers, in one shape.
 
     Returns:
-        One row per record: target, source, owner BIGINT, key STRING, at TIMESTAMP, identifiers.
+        One row per record: target, source, owner BIGINT, key STRING, at TIMESTAMP, weight DOUBLE,
+        identifiers.
     """
     at, key = _RECORD[target]
+    weight = "probability" if "probability" in rows.columns else "1.0D"
     return rows.where(F.size("identifiers") > 0).select(
         F.lit(target).alias("target"),
         "source",
         F.get("identifiers", F.lit(0))["node_id"].alias("owner"),
         F.expr(key).alias("key"),
-        F.col(at).alias("at"),
+        F.expr(at).alias("at"),
+        F.expr(weight).alias("weight"),
         "identifiers",
     )
 
@@ -68,6 +102,7 @@ def edges(rows: DataFrame) -> DataFrame:
         "owner",
         "key",
         "at",
+        "weight",
         F.get("identifiers", F.lit(0)).alias("head"),
         other,
     )
@@ -83,6 +118,7 @@ def edges(rows: DataFrame) -> DataFrame:
         .agg(
             F.min("head.type").alias("type_a"),
             F.min("other.type").alias("type_b"),
+            F.max("weight").alias("weight"),
             F.min("at").alias("first_seen"),
             F.max("at").alias("last_seen"),
             first["key"].alias("evidence"),
@@ -100,7 +136,7 @@ def nodes(rows: DataFrame) -> DataFrame:
     Returns:
         One row per node: node_id, type, first_seen and last_seen by dated records.
     """
-    at = F.when(F.col("target") != ATTRIBUTE, F.col("at"))
+    at = F.when(F.col("target").isin(*DATED), F.col("at"))
     seen = rows.select(at.alias("at"), F.explode("identifiers").alias("i"))
     return _node_rows(
         seen.select("i.node_id", "i.type", F.col("at").alias("lo"), F.col("at").alias("hi"))
@@ -139,7 +175,7 @@ def nodes_again(
     own = union([records(t, read(t)) for t in INPUTS]).join(
         doubted, F.col("owner") == F.col("node_id"), "left_semi"
     )
-    dated = F.col("target") != ATTRIBUTE
+    dated = F.col("target").isin(*DATED)
     at = F.when(dated, F.col("at"))
     head = F.get("identifiers", F.lit(0))["type"]
     as_owner = own.select(
@@ -172,7 +208,10 @@ def differing(now: DataFrame, before: DataFrame, key: list[str], facts: list[str
 
 def _order_moved(key: list[str]) -> Column:
     moved = ~F.col("first_seen").eqNullSafe(F.col("_was.first_seen"))
-    return moved & (F.col("target") != ATTRIBUTE) if "target" in key else moved
+    if "target" not in key:
+        return moved
+    heavier = ~F.col("weight").eqNullSafe(F.col("_was.weight"))
+    return (moved & F.col("target").isin(*DATED)) | heavier
 
 
 def overlay(before: DataFrame, changes: Changes, key: list[str], facts: list[str]) -> DataFrame:

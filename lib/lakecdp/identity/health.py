@@ -19,6 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.evidence import in_force
 from lakecdp.identity.grouping import Ints
 from lakecdp.identity.resolve import EDGE, LINK, NODE
 
@@ -117,7 +118,7 @@ def health(read: Callable[[str], DataFrame], rules: IdentityRules) -> Health:
         read: the published rows of a table.
         rules: the rules in force.
     """
-    nodes, edges = read(NODE), read(EDGE)
+    nodes, edges = read(NODE), in_force(read(EDGE))
     links = read(LINK).where("valid_to IS NULL").select("node_id", "customer_id")
     typed = links.join(nodes.select("node_id", "type"), "node_id")
     customers = typed.groupBy("customer_id").agg(

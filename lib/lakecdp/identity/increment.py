@@ -51,7 +51,8 @@ def increment(
         before_nodes: identity.node.
     """
     spark = before_edges.sparkSession
-    owners = restated(new("silver.vacated"), new(ATTRIBUTE))
+    undated = [t for t in INPUTS if t not in DATED]
+    owners = restated(new("silver.vacated"), {t: new(t) for t in undated})
     fresh = {t: records(t, new(t)) for t in INPUTS}
     edge_changes, was = _edges(spark, read, fresh, owners, before_edges)
     now = overlay(before_edges, edge_changes, EDGE_KEY, EDGE_FACTS)
@@ -82,19 +83,20 @@ def increment(
 _NO_IDS = np.zeros(0, dtype=np.int64)
 
 
-def restated(vacated: DataFrame, attributes: DataFrame) -> Owners:
-    """Owners whose evidence must be computed again rather than added to, by silver table.
+def restated(vacated: DataFrame, undated: dict[str, DataFrame]) -> Owners:
+    """Owners whose evidence must be computed again rather than added to, by table.
 
-    Records of theirs were updated or deleted; or they stand in silver.attribute, whose rows carry
-    no past.
+    Records of theirs were updated or deleted; or they stand in tables whose rows carry no past,
+    such as silver.attribute.
 
     Args:
         vacated: new rows of silver.vacated.
-        attributes: new rows of silver.attribute.
+        undated: new rows of those tables.
     """
     left = vacated.where(F.col("owner_node").isNotNull() & F.col("target").isin(*INPUTS))
-    now = attributes.select(F.lit(ATTRIBUTE).alias("target"), "owner_node")
-    rows = left.select("target", "owner_node").union(now).distinct().toArrow().to_pandas()
+    now = [r.select(F.lit(t).alias("target"), "owner_node") for t, r in undated.items()]
+    every = union([left.select("target", "owner_node"), *now])
+    rows = every.distinct().toArrow().to_pandas()
     return {str(t): np.sort(g.to_numpy(np.int64)) for t, g in rows.groupby("target")["owner_node"]}
 
 
@@ -121,7 +123,7 @@ def _edges(
         again = _pandas(edges(union(mine)), EDGE_KEY, EDGE_FACTS)
     old = was[_in(was, added)].drop(columns=["status", "reason"])
     now = pd.concat([_merged(pd.concat([added, old]), EDGE_KEY), again])
-    rows = _differing(now, was, EDGE_KEY, ["type_a", "type_b", "lo", "hi", "evidence"])
+    rows = _differing(now, was, EDGE_KEY, ["type_a", "type_b", "weight", "lo", "hi", "evidence"])
     gone = was[_owned(was, owners) & ~_in(was, again)]
     changes = Changes(
         _spark(spark, rows, EDGE_KEY, [*facts, "_new", "_moved"]),
@@ -159,8 +161,10 @@ def _differing(
     both = now.merge(was, on=key, how="left", suffixes=("", "_was"), indicator=True)
     both["_new"] = both["_merge"] == "left_only"
     other = reduce(lambda x, y: x | y, [both[f] != both[f"{f}_was"] for f in facts])
-    dated = both["target"] != ATTRIBUTE if "target" in both else True
+    dated = both["target"].isin(DATED) if "target" in both else True
     both["_moved"] = both["_new"] | ((both["lo"] != both["lo_was"]) & dated)
+    if "weight" in both:
+        both["_moved"] |= both["weight"] != both["weight_was"]
     return both[both["_new"] | other]
 
 
@@ -193,6 +197,8 @@ def _spark(
             arrays[name] = pa.array(values.to_numpy(np.int64))
         elif name.startswith("_"):
             arrays[name] = pa.array(values.to_numpy(np.bool_))
+        elif name == "weight":
+            arrays[name] = pa.array(values.to_numpy(np.float64))
         else:
             arrays[name] = pa.array(values.where(values.notna(), None), pa.string())
     return spark.createDataFrame(pa.table(arrays))

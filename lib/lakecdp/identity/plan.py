@@ -1,4 +1,4 @@
-"""What other rules would make of the customers, before anything is written.
+"""What other rules or decisions would make of the customers, before anything is written.
 
 All evidence that resolve has taken in is grouped by the rules asked about, ids are given from the
 links as they are, and both states are held together identifier by identifier.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
-from lakecdp.identity import region
+from lakecdp.identity import evidence, region
 from lakecdp.identity.customers import LEDGER, NONE, Before, assign
+from lakecdp.identity.decisions import decided
+from lakecdp.identity.evidence import DECISION, EDGE_KEY, as_records, in_force
 from lakecdp.identity.grouping import Ints, group
-from lakecdp.identity.resolve import EDGE, LINK, NODE, reasons
+from lakecdp.identity.resolve import EDGE, LINK, NODE, end_of, reasons
 
 EXAMPLES = 10
 _NONE = np.zeros(0, dtype=np.int64)
@@ -73,24 +76,31 @@ class Plan:
         return not (self.moved or self.gone or self.new)
 
 
-def plan(read: Callable[[str], DataFrame], rules: IdentityRules) -> Plan:
-    """Group all evidence by other rules and compare; writes nothing.
+def plan(
+    read: Callable[[str], DataFrame], rules: IdentityRules, decisions: DataFrame, day: date
+) -> Plan:
+    """Group all evidence by other rules and decisions and compare; writes nothing.
 
     Args:
         read: the published rows of a table.
         rules: the rules asked about.
+        decisions: the decisions asked about, in the columns of identity.decision.
+        day: the run date of the customers as they are.
     """
-    nodes, same = read(NODE), F.lit(False)
+    nodes, edges = _with_links(read(NODE), in_force(read(EDGE)), as_records(decisions))
+    same = F.lit(False)
     refused = region.junk_nodes(read("silver.identifier"), rules).select(
         "node_id", F.lit("junk").alias("_junk")
     )
     nodes = nodes.drop("status").join(refused, "node_id", "left")
     lake = region.Lake(
         nodes.withColumnsRenamed({"_junk": "status"}).withColumn("_changed", same),
-        read(EDGE).withColumn("_changed", same),
+        edges.withColumn("_changed", same),
         read(LINK),
         rules.names,
         region.type_rules(rules),
+        decided(decisions),
+        end_of(day),
     )
     found = region.everything(lake)
     grouping = group(found.graph, lake.rules)
@@ -113,6 +123,18 @@ def plan(read: Callable[[str], DataFrame], rules: IdentityRules) -> Plan:
         ),
         changes=told[LEDGER].reset_index(drop=True),
     )
+
+
+def _with_links(
+    nodes: DataFrame, edges: DataFrame, decisions: DataFrame
+) -> tuple[DataFrame, DataFrame]:
+    """Nodes and edges with the decided links in place of those that were in force."""
+    links = evidence.records(DECISION, decisions)
+    said = edges.where(F.col("target") == DECISION).select(*EDGE_KEY, "status", "reason")
+    manual = evidence.edges(links).join(said, EDGE_KEY, "left")
+    unseen = evidence.nodes(links).join(nodes, "node_id", "left_anti")
+    rest = edges.where(F.col("target") != DECISION).select(*manual.columns)
+    return nodes.unionByName(unseen, allowMissingColumns=True), rest.unionByName(manual)
 
 
 def counted(before: Ints, after: Ints) -> dict[str, int]:

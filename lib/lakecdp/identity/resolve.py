@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,18 @@ from pyspark.sql import functions as F
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity import evidence, region
 from lakecdp.identity.customers import NONE, After, Before, assign
-from lakecdp.identity.evidence import EDGE_FACTS, EDGE_KEY, INPUTS, NODE_FACTS, Changes
+from lakecdp.identity.decisions import decided, nodes_of
+from lakecdp.identity.evidence import (
+    DECISION,
+    EDGE_FACTS,
+    EDGE_KEY,
+    INPUTS,
+    NODE_FACTS,
+    REMOVED,
+    Changes,
+    as_records,
+    in_force,
+)
 from lakecdp.identity.grouping import OPEN, Grouping, Ints, group
 from lakecdp.identity.increment import increment
 from lakecdp.identity.region import Lake, Region, ints
@@ -23,7 +34,7 @@ from lakecdp.platform.batch import Batch
 NODE, EDGE, LINK, CHANGE = "identity.node", "identity.edge", "identity.link", "identity.change"
 READS = (*INPUTS, "silver.vacated")
 WRITES = (NODE, EDGE, LINK, CHANGE)
-VERSION = "1"
+VERSION = "2"
 WHOLE_BELOW = 1_000_000
 _NONE = np.zeros(0, dtype=np.int64)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,7 +78,7 @@ def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELO
     else:
         edges, nodes = increment(tables.read, tables.new, tables.read(EDGE), tables.read(NODE))
     lake = _lake(tables, rules, edges, nodes)
-    seeds = _NONE if batch.full else region.seeds(edges, nodes)
+    seeds = _NONE if batch.full else _seeds(tables, lake, edges, nodes)
     if not batch.full and not len(seeds):
         found = None
     elif batch.full or tables.read(EDGE).count() <= whole_below:
@@ -75,6 +86,26 @@ def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELO
     else:
         found = region.touched(lake, seeds)
     return _write(tables, lake, edges, nodes, found)
+
+
+def _seeds(tables: _Tables, lake: Lake, edges: Changes, nodes: Changes) -> Ints:
+    """Identifiers whose grouping may change: by evidence, by decisions, or by the date."""
+    before = end_of(date.fromisoformat(tables.batch.since.run_date))
+    return np.unique(
+        np.concatenate(
+            [
+                region.seeds(edges, nodes),
+                nodes_of(tables.new(DECISION)),
+                region.due(lake, before),
+            ]
+        )
+    )
+
+
+def end_of(day: date) -> int:
+    """The end of a day (UTC), microseconds."""
+    midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
+    return (midnight - EPOCH) // timedelta(microseconds=1)
 
 
 class _Tables:
@@ -85,9 +116,11 @@ class _Tables:
         self._open: dict[str, DataFrame] = {}
 
     def read(self, name: str) -> DataFrame:
-        """The published rows."""
+        """The published rows, of edges those whose evidence stands."""
         if name not in self._open:
-            self._open[name] = self.batch.read(name)
+            rows = self.batch.read(name)
+            shape = {EDGE: in_force, DECISION: as_records}.get(name)
+            self._open[name] = shape(rows) if shape else rows
         return self._open[name]
 
     def new(self, name: str) -> DataFrame:
@@ -131,6 +164,8 @@ def _lake(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes)
         tables.read(LINK),
         rules.names,
         region.type_rules(rules),
+        decided(tables.read(DECISION)),
+        end_of(batch.run_date),
     )
 
 
@@ -174,7 +209,8 @@ def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> list[s
     because = np.concatenate([grouping.because, found.outside[1]])
     out = np.full(len(verdict), "", dtype=object)
     for i in np.flatnonzero(verdict != OPEN):
-        out[i] = f"{region.WHY[int(verdict[i])]}:{kinds[int(because[i])]}"
+        why, kind = region.WHY[int(verdict[i])], int(because[i])
+        out[i] = why if kind < 0 else f"{why}:{kinds[kind]}"
     return list(out)
 
 
@@ -183,7 +219,8 @@ def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, found: Region | No
     if found is None:
         rows = rows.where("_changed").withColumn("status", F.coalesce("_status", F.lit("active")))
     else:
-        now = np.array([region.STATUS[c] for c in (0, 1, 2)], dtype=object)[found.graph.closed]
+        closed, place = np.unique(found.graph.closed, return_inverse=True)
+        now = np.array([region.STATUS[int(c)] for c in closed], dtype=object)[place]
         kept = found.graph.closed != OPEN
         was = found.was != OPEN
         some = kept | was
@@ -222,20 +259,31 @@ def _write_edges(
     rows = rows.withColumn(
         "status", F.when(F.col("reason").isNull(), "active").otherwise("blocked")
     )
-    _upsert(tables, EDGE, rows, edges.gone)
+    gone = edges.gone.withColumns({"status": F.lit(REMOVED), "reason": F.lit("withdrawn")})
+    _upsert(tables, EDGE, rows, gone, removed_at=tables.batch.started_at)
 
 
-def _upsert(tables: _Tables, table: str, rows: DataFrame, gone: DataFrame) -> None:
+def _upsert(
+    tables: _Tables,
+    table: str,
+    rows: DataFrame,
+    gone: DataFrame,
+    removed_at: datetime | None = None,
+) -> None:
+    """Write changed rows; those that are gone are deleted, or kept as removed at a time."""
     if not tables.batch.since.mark:
-        tables.batch.append(table, rows)
+        tables.batch.append(table, rows.withColumn("removed_at", F.lit(None)))
         return
-    columns = [c for c in gone.columns if c != "_batch"]
+    columns = [c for c in gone.columns if c not in ("_batch", "removed_at")]
     both = rows.select(*columns, F.lit(False).alias("_gone")).unionByName(
         gone.select(*columns, F.lit(True).alias("_gone"))
     )
+    if removed_at is not None:
+        both = both.withColumn("removed_at", F.when(F.col("_gone"), F.lit(removed_at)))
     both = tables.keep(both)
     if not both.isEmpty():
-        tables.batch.upsert(table, both, delete_when="s._gone")
+        delete = None if removed_at is not None else "s._gone"
+        tables.batch.upsert(table, both, delete_when=delete)
 
 
 def _moment(batch: Batch, found: Region) -> datetime:

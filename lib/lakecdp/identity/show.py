@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules, normalise
+from lakecdp.identity.evidence import in_force
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Step:
     source: str
     target: str
     evidence: str
+    weight: float | None
     first_seen: datetime | None
     last_seen: datetime | None
     reason: str | None
@@ -110,7 +112,9 @@ def explain(links: DataFrame, edges: DataFrame, a: int, b: int) -> Explanation:
     members = current.where(F.col("customer_id").isin([first, second]))
     owner = {r[0]: r[1] for r in members.collect()}
     start = members.select(F.col("node_id").alias("node_a"))
-    steps = [_step(r.asDict()) for r in edges.join(start, "node_a", "left_semi").collect()]
+    steps = [
+        _step(r.asDict()) for r in in_force(edges).join(start, "node_a", "left_semi").collect()
+    ]
     inside = [s for s in steps if s.node_b in owner]
     if first == second:
         return Explanation(first, second, _chain((s for s in inside if s.reason is None), a, b))

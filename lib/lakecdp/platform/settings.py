@@ -129,14 +129,14 @@ class Conf:
             raise ConfigError("the file is missing", name)
         return yamlfile.load(path)
 
-    def folder(self, name: str) -> list[Path]:
-        """The YAML files in force in a folder, in order of name."""
+    def folder(self, name: str, ending: str = "yaml") -> list[Path]:
+        """The files in force in a folder, in order of name."""
         own = self.overlay / name if self.overlay is not None else None
         if name == "sources" and own is not None and own.is_dir():
-            return sorted(own.glob("*.yaml"))
-        files: dict[str, Path] = {p.name: p for p in (self.shipped / name).glob("*.yaml")}
+            return sorted(own.glob(f"*.{ending}"))
+        files: dict[str, Path] = {p.name: p for p in (self.shipped / name).glob(f"*.{ending}")}
         if own is not None:
-            files |= {p.name: p for p in own.glob("*.yaml")}
+            files |= {p.name: p for p in own.glob(f"*.{ending}")}
         return [files[n] for n in sorted(files)]
 
     def environments(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 
 from lakecdp import contracts
 from lakecdp.governance.identifiers import IdentityRules
-from lakecdp.identity.resolve import WRITES, Outcome, resolve
+from lakecdp.identity.resolve import READS, WRITES, Outcome, resolve
 from lakecdp.platform.yamlfile import loads, parse
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,6 +37,8 @@ types:
   cookie: {priority: 4}
 """
 Record = dict[str, Any]
+Decision = tuple[str, int] | tuple[str, int, int]
+"""Action and nodes, the stronger first."""
 
 
 class Memory:
@@ -44,8 +46,9 @@ class Memory:
 
     def __init__(self, spark: SparkSession):
         self.spark = spark
-        self.rows: dict[str, dict[Any, Record]] = {t: {} for t in (*SILVER, *WRITES)}
-        self.since = SimpleNamespace(mark=0)
+        self.rows: dict[str, dict[Any, Record]] = {t: {} for t in (*SILVER, *READS, *WRITES)}
+        self.since = SimpleNamespace(mark=0, run_date=None)
+        self.run_date = date(2026, 3, 1)
         self.full = True
         self.seq = 0
         self.started_at = START
@@ -62,6 +65,22 @@ class Memory:
                 self.rows["silver.vacated"][len(self.rows["silver.vacated"])] = note
             self.rows[table][key] = {**record, "_batch": self.seq}
 
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """The decisions in force from now on, as `decide` writes them."""
+        self.seq += 1
+        table, wanted = self.rows["identity.decision"], set(decisions)
+        held = {d: k for k, r in table.items() if r["valid_to"] is None and (d := said(r))}
+        for decision in held.keys() - wanted:
+            table[held[decision]] |= {"valid_to": self.started_at, "_batch": self.seq}
+        for action, *nodes in wanted - held.keys():
+            node_b, type_b = (nodes[1], kind_of(nodes[1])) if len(nodes) > 1 else (None, None)
+            table[self.seq, action, *nodes] = {
+                "decision_id": f"{action} {nodes}", "action": action, "node_a": nodes[0],
+                "type_a": kind_of(nodes[0]), "node_b": node_b, "type_b": type_b, "author": "me",
+                "reason": "known", "decided_on": START.date(), "valid_from": self.started_at,
+                "valid_to": None, "_batch": self.seq,
+            }  # fmt: skip
+
     def take(self, rules: IdentityRules, *, full: bool, whole_below: int = -1) -> Outcome:
         """One batch."""
         self.seq += 1
@@ -69,7 +88,7 @@ class Memory:
         self.started_at += timedelta(days=1)
         self.written.clear()
         done = resolve(self, rules, whole_below=whole_below)  # type: ignore[arg-type]
-        self.since.mark = self.seq
+        self.since.mark, self.since.run_date = self.seq, self.run_date.isoformat()
         return done
 
     def read(self, name: str) -> DataFrame:
@@ -99,8 +118,10 @@ class Memory:
                 self.rows[name][key] = {**value, "_batch": self.seq}
 
     def facts(self, name: str) -> list[tuple[Any, ...]]:
+        """Rows as they must be whatever came first; what was taken back is history."""
         columns = contracts.table(name).compared
-        return sorted((tuple(r[c] for c in columns) for r in self.rows[name].values()), key=repr)
+        rows = [r for r in self.rows[name].values() if r.get("status") != "removed"]
+        return sorted((tuple(r[c] for c in columns) for r in rows), key=repr)
 
     def links(self) -> dict[int, int]:
         rows = [r for r in self.rows["identity.link"].values() if r["valid_to"] is None]
@@ -126,6 +147,17 @@ class Memory:
                 sizes[row["from_customer_id"]] -= row["nodes"]
         assert +sizes == Counter(self.links().values())
         assert min(sizes.values()) >= 0
+
+
+def kind_of(node: int) -> str:
+    """Nodes of `world` tell their type by their first digit."""
+    return TYPES[int(str(node)[0]) - 1]
+
+
+def said(row: Record) -> Decision:
+    """What a row of identity.decision says."""
+    ends = (row["node_a"], row["node_b"]) if row["node_b"] is not None else (row["node_a"],)
+    return (row["action"], *ends)
 
 
 def rules_of(text: str = RULES) -> IdentityRules:

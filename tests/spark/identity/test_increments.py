@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.spark.identity.memory import Memory, rules_of, world
+from tests.spark.identity.memory import RULES, Decision, Memory, rules_of, world
 
 from lakecdp.governance.identifiers import IdentityRules
 
@@ -41,3 +42,53 @@ def test_batches_give_what_one_go_gives(
     assert steps.links() == links
     steps.take(rules, full=False)
     assert not steps.written
+
+
+# What persons have decided when each delivery of `world` is taken in; 399 is the kiosk.
+DECIDED: list[list[Decision]] = [
+    [("link", 101, 399), ("unlink", 100, 200), ("block", 303), ("link", 102, 103)],
+    [("link", 101, 399), ("unlink", 104, 304), ("block", 201), ("unlink", 105, 106)],
+    [("unlink", 104, 304), ("unlink", 101, 399), ("link", 107, 4001), ("link", 108, 4901)],
+]
+EXPIRING = RULES.replace("cookie: {priority: 4}", "cookie: {priority: 4, expires_after_days: 9}")
+
+
+@pytest.mark.parametrize(
+    ("seed", "whole_below", "text"), [(11, -1, RULES), (12, 10**9, RULES), (13, -1, EXPIRING)]
+)
+def test_decisions_and_dates_give_what_one_go_gives(
+    spark: SparkSession, seed: int, whole_below: int, text: str
+) -> None:
+    rules = rules_of(text)
+    steps, once = Memory(spark), Memory(spark)
+    days = [date(2026, 1, 20), date(2026, 1, 31), date(2026, 1, 26)]
+    kinds: Counter[str] = Counter()
+    for number, part in enumerate(world(seed)):
+        for memory in (steps, once):
+            memory.deliver(part)
+            memory.run_date = days[number]
+        steps.decide(DECIDED[number])
+        steps.take(rules, full=number == 0, whole_below=whole_below)
+        kinds.update(r["reason"] for r in steps.rows["identity.edge"].values())
+        steps.check_ledger()
+        steps.take(rules, full=False, whole_below=whole_below)
+        assert not steps.written, "the same again writes nothing"
+    once.decide(DECIDED[-1])
+    once.take(rules, full=True)
+    assert steps.facts("identity.edge") == once.facts("identity.edge")
+    assert steps.facts("identity.node") == once.facts("identity.node")
+    assert steps.groups() == once.groups()
+    assert kinds.keys() >= {
+        "unlink",
+        "block:device_id",
+        "block:phone",
+        "withdrawn",
+        "limit:device_id",
+    }
+    assert (kinds["expired:cookie"] > 0) == rules.expire
+    links = steps.links()
+    assert links[101] != links[399], "unlinked again"
+    assert links[108] == links[4901], "an identifier that no record shows"
+    removed = [r for r in steps.rows["identity.edge"].values() if r["status"] == "removed"]
+    assert {r["removed_at"] is None for r in removed} == {False}
+    assert {(r["source"], r["node_b"]) for r in removed} >= {("manual", 399), ("manual", 103)}

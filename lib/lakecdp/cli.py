@@ -409,7 +409,7 @@ def identity_plan(
     lake: LakeUri = None,
     conf: ConfDir = None,
 ) -> None:
-    """Show what the rules of conf/identity.yaml would make of the customers; write nothing."""
+    """Show what conf/identity.yaml and conf/decisions would make of the customers; write nothing."""
     from lakecdp.plan import plan_lines
 
     with opened(env, lake, conf, writes=False) as job:
@@ -425,7 +425,7 @@ def identity_apply(
     run_date: RunDate = None,
     approve_as: Approver = None,
 ) -> None:
-    """Take the rules of conf/identity.yaml into force, and bring all that follows up to date."""
+    """Take conf/identity.yaml and conf/decisions into force, and bring all that follows up to date."""
     from lakecdp.pipeline import between
 
     with opened(env, lake, conf, run_date=run_date, approve_as=approve_as) as job:

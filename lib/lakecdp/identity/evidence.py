@@ -8,8 +8,8 @@ from all records that the owner still has (see `increment`).
 
 silver.attribute holds only what a source stated last, so its times move with every statement. They
 are shown on edges, but count neither for nodes nor for the order in which edges are taken. The same
-goes for links that persons have decided (identity.decision) and for likely matches
-(identity.match): both are taken for records that show two identifiers.
+goes for links that persons have decided (identity.decision), which are taken for records that show
+two identifiers.
 """
 
 from __future__ import annotations

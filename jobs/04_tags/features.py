@@ -11,10 +11,11 @@ from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job, main
 from lakecdp.tags import features
 
+GOLDEN = "gold.golden_record"
 INPUTS = (
     "silver.event",
     "silver.order",
-    "silver.attribute",
+    GOLDEN,
     "identity.link",
     "silver.vacated",
     "silver.vacated_order",
@@ -40,7 +41,7 @@ def run(job: Job) -> None:
             wanted,
             node_days,
             job.lake.read("gold.node_category_day"),
-            b.read("silver.attribute"),
+            b.read(GOLDEN),
             b.run_date,
         )
         b.count(rows_out=write_customers(b, rows, customers, wanted))
@@ -88,14 +89,17 @@ def everybody(b: Batch) -> bool:
 def concerned(
     b: Batch, pairs: DataFrame | None, links: DataFrame, node_days: DataFrame
 ) -> DataFrame:
-    """Customers with new facts, attributes or links, or with a window that rolls."""
-    nodes = b.new_rows("silver.attribute").selectExpr("owner_node AS node_id")
-    if pairs is not None:
-        nodes = nodes.union(pairs.select("node_id"))
+    """Customers with new facts, links or golden records, or with a window that rolls."""
+    nodes = links.select("node_id").limit(0) if pairs is None else pairs.select("node_id")
     if b.new_date:
         last = date.fromisoformat(b.since.run_date)
         nodes = nodes.union(features.rolled(node_days, last, b.run_date))
-    return features.affected(nodes, b.new_rows("identity.link"), links).persist()
+    customers = features.affected(nodes, b.new_rows("identity.link"), links)
+    if b.only.consumed.seen[GOLDEN] != b.since.seen.get(GOLDEN):
+        customers = customers.union(b.new_rows(GOLDEN).select("customer_id"))
+        known = b.read("gold.customer_feature")
+        customers = customers.union(features.lost(known, b.read(GOLDEN)))
+    return customers.distinct().persist()
 
 
 def write_customers(

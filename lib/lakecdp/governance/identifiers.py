@@ -27,7 +27,7 @@ SEPARATOR = "\u001f"
 Format = Literal["text", "lower", "email", "phone"]
 
 _EMAIL = r"(?=.{6,254}$)[^\s@,;<>()\"]+@(?:[^\s@.,;<>()\"]+\.)+[^\s@.,;<>()\"0-9]{2,}"
-_BLANK = " \t\r\n\f\v\x00\u00a0\u2007\u202f\u3000\ufeff"
+BLANK = " \t\r\n\f\v\x00\u00a0\u2007\u202f\u3000\ufeff"
 _POSITIVE = 0x7FFFFFFFFFFFFFFF
 
 
@@ -193,7 +193,7 @@ def normalise(type_: str, value: Column, rules: IdentityRules, phone_region: str
         STRING; null for a value that is empty or cannot be an identifier of the type.
     """
     kind = rules.type(type_)
-    text = F.btrim(value.cast("string"), F.lit(_BLANK))
+    text = F.btrim(value.cast("string"), F.lit(BLANK))
     if kind.format == "phone":
         return e164(text, phone_region)
     if kind.format == "email":

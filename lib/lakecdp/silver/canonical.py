@@ -18,6 +18,8 @@ from lakecdp.silver.typed import LINEAGE, PROBLEMS, typed
 
 REASON = "_reason"
 IDS = "_ids"
+SEEN_IN = "seen_in"
+"""Attribute that every record of a target `attribute` has: the source itself."""
 _ITEM = re.compile(r"\bitem(_no)?\b", re.IGNORECASE)
 # The day of a key is the day of this time; it is also what the last one wins by, unless `version` says.
 TIMES = {
@@ -165,7 +167,7 @@ def _attributes(target: Target, source: str) -> list[Column]:
         F.struct(F.lit(n).alias("name"), F.expr(e).cast("string").alias("value"))
         for n, e in target.attributes.items()
     ]
-    seen = F.struct(F.lit("seen_in").alias("name"), F.lit(source).alias("value"))
+    seen = F.struct(F.lit(SEEN_IN).alias("name"), F.lit(source).alias("value"))
     every = F.array(*pairs, seen)
     return [
         F.filter(every, lambda p: p["value"].isNotNull() & (F.trim(p["value"]) != "")).alias(

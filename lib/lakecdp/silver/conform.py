@@ -31,7 +31,7 @@ from lakecdp.silver.canonical import (
 from lakecdp.silver.typed import PROBLEMS
 
 QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
-PRODUCT = "silver.product"
+PRODUCT, ATTRIBUTE = "silver.product", "silver.attribute"
 FRESH = ("event", "order_line", "payment")
 COUNTED = ("event", "order_header", "order_line")
 PLACE = ["source", "file", "line", "target"]
@@ -330,17 +330,19 @@ def _restate(batch: Batch, name: str, good: DataFrame, restated: Delivery) -> in
         _recategorised(batch, batch.written(name).select(*gone.columns).unionByName(gone))
     if counts.updated + deleted and name.removeprefix("silver.") in COUNTED:
         _vacate(batch, name, mine)
+    if name == ATTRIBUTE and deleted:
+        _vacate(batch, name, gone)
     return counts.written
 
 
 def _vacate(batch: Batch, name: str, before: DataFrame) -> None:
     """Note where rows counted before they were updated, so that those partials are computed again."""
     day = TIMES[name.removeprefix("silver.")][1]
-    order = F.col("order_id") if name != "silver.event" else F.lit(None)
+    order = F.col("order_id") if name.startswith("silver.order") else F.lit(None)
     left = before.select(
         F.lit(name).alias("target"),
         "owner_node",
-        F.col(str(day)).alias("day"),
+        (F.col(day) if day else F.lit(None)).alias("day"),
         order.alias("order_id"),
         F.lit(None).alias("product_id"),
     ).distinct()

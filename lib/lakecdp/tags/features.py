@@ -25,10 +25,6 @@ VIEWS = ("page_view", "screen_view", "view_item")
 SEARCHES = ("search", "view_search_results")
 KINDS = ("sale", "cancellation")
 
-FEMALE = ("f", "female", "w", "woman", "女", "女性", "女士")
-MALE = ("m", "male", "man", "男", "男性", "先生")
-OTHER = ("other", "x", "diverse", "non-binary", "nonbinary", "其他")
-
 
 def _in(column: str, values: Sequence[str]) -> str:
     return f"{column} IN ({', '.join(repr(v) for v in values)})"
@@ -201,7 +197,7 @@ def affected(nodes: DataFrame, changed_links: DataFrame, links: DataFrame) -> Da
     """Customers to compute again.
 
     Args:
-        nodes: node_id whose facts, attributes or windows changed.
+        nodes: node_id whose facts or windows changed.
         changed_links: new rows of identity.link: the closed ones name the customer before.
         links: identity.link in force.
 
@@ -233,19 +229,18 @@ def customer_feature(
     links: DataFrame,
     node_days: DataFrame,
     category_days: DataFrame,
-    attributes: DataFrame,
+    golden: DataFrame,
     run_date: date,
 ) -> DataFrame:
     """Features of customers as of a date, in the columns of gold.customer_feature.
 
-    Days after the run date never count. Attributes count whenever they were observed: the table
-    keeps only the value stated last.
+    Days after the run date never count. Attributes are those of the golden record.
 
     Args:
         links: links of the customers wanted, see `typed_links`.
         node_days: gold.node_day.
         category_days: gold.node_category_day.
-        attributes: silver.attribute.
+        golden: gold.golden_record.
         run_date: last day that counts.
 
     Returns:
@@ -260,7 +255,7 @@ def customer_feature(
     wide = (
         customers.join(_activity(node_days.where(until).join(owner, "node_id"), run_date), *_LEFT)
         .join(_taste(category_days.where(until).join(owner, "node_id")), *_LEFT)
-        .join(_stated(attributes.join(owner, F.col("owner_node") == F.col("node_id"))), *_LEFT)
+        .join(_stated(golden.join(customers, "customer_id", "left_semi")), *_LEFT)
     )
     contract = contracts.table("gold.customer_feature")
     columns = {**{c: F.col(c) for c in wide.columns}, "_as_of": F.lit(run_date)}
@@ -382,33 +377,32 @@ def _taste(rows: DataFrame) -> DataFrame:
     )
 
 
-def _stated(rows: DataFrame) -> DataFrame:
-    """One row per customer: each attribute as stated last; what cannot be read is passed over."""
-    word = "lower(trim(value))"
-    day = (
-        r"CASE WHEN value RLIKE '^\\d{4}-\\d{2}-\\d{2}' THEN try_cast(left(value, 10) AS DATE) END"
-    )
-    text = "nullif(trim(value), '')"
-    gender = (
-        f"CASE WHEN {_in(word, FEMALE)} THEN 'female' WHEN {_in(word, MALE)} THEN 'male' "
-        f"WHEN {_in(word, OTHER)} THEN 'other' END"
-    )
-    read = {
-        "gender": gender,
-        "birthday": day,
-        "city": text,
-        "region": text,
-        "level": text,
-        "registered_on": day,
-    }
-    last = [
-        F.expr(
-            f"max(struct(observed_at, source, value, {expression} AS read)) "
-            f"FILTER (WHERE name = '{name}' AND {expression} IS NOT NULL)"
-        )["read"].alias(name)
-        for name, expression in read.items()
-    ]
-    return rows.groupBy("customer_id").agg(*last)
+STATED = ("gender", "birthday", "city", "region", "level", "registered_on")
+"""Attributes of the golden record that are features."""
+
+
+def _stated(golden: DataFrame) -> DataFrame:
+    """One row per customer: its golden record side by side."""
+    values = [F.expr(f"max(value) FILTER (WHERE attribute = '{a}')").alias(a) for a in STATED]
+    return golden.groupBy("customer_id").agg(*values)
+
+
+def lost(known: DataFrame, golden: DataFrame) -> DataFrame:
+    """Customers whose features state an attribute that their golden record no longer has.
+
+    A row that is deleted leaves no trace of its own, so the two tables are held together.
+
+    Args:
+        known: gold.customer_feature.
+        golden: gold.golden_record.
+
+    Returns:
+        customer_id BIGINT, repeated.
+    """
+    named = F.array(*[F.when(F.col(a).isNotNull(), F.lit(a)) for a in STATED])
+    stated = known.select("customer_id", F.explode(named).alias("attribute"))
+    key = ["customer_id", "attribute"]
+    return stated.where("attribute IS NOT NULL").join(golden, key, "left_anti").select(key[0])
 
 
 def differs(table: str) -> str:

@@ -47,6 +47,7 @@ def customer_lines(
         until = f" to {_day(r['valid_to'])}" if r["valid_to"] else ""
         yield f"  {r['type']} {r['value']}  from {_day(r['valid_from'])}{until}"
     yield from _changes(read, customer)
+    yield from _golden(read, customer, {r["node_id"]: f"{r['type']} {r['value']}" for r in rows})
     yield from _known(read, customer)
 
 
@@ -113,6 +114,24 @@ def _change(r: Row, customer: int) -> str:
     if r["customer_id"] == customer:
         return f"{r['kind']}: {count} from customer {other}"
     return f"{r['kind']}: {count} to customer {r['customer_id']}"
+
+
+def _golden(read: Read, customer: int, identifiers: dict[int, str]) -> Iterator[str]:
+    """Each value with source, day and identifier of the statement, and why it was taken."""
+    mine = read("gold.golden_record").where(F.col("customer_id") == customer)
+    found = mine.orderBy("attribute").collect()
+    if found:
+        yield "golden record:"
+    for r in found:
+        of = identifiers.get(r["node_id"], f"identifier {r['node_id']}")
+        told = f"  {r['attribute']} {r['value']}  {r['source']} {_day(r['observed_at'])}, {of}: {r['rule']}"
+        others = r["candidates"] - r["agreeing"]
+        if others:
+            shown = ", ".join(
+                f"{o['value']} ({o['source']} {_day(o['observed_at'])})" for o in r["alternatives"]
+            )
+            told += f"; {others} of {r['candidates']} say otherwise: {shown}"
+        yield told
 
 
 def _known(read: Read, customer: int) -> Iterator[str]:

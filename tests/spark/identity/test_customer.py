@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from tests.spark.identity.memory import Memory, rules_of, world
@@ -39,23 +41,44 @@ def test_a_customer_is_shown_by_any_of_its_names(spark: SparkSession) -> None:
             ddl = contracts.table(name).ddl.replace(" NOT NULL", "")
             row = (present, "rfm", "high", None, None, None, None)
             return spark.createDataFrame([row, (present + 1, "rfm", "low", *row[3:])], ddl)
+        if name == "gold.golden_record":
+            ddl = contracts.table(name).ddl.replace(" NOT NULL", "")
+            at, other = datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 2, 1, 9, tzinfo=UTC)
+            city = ("city", "Leeds", "crm", strongest, at, "recency", 3, 1)
+            level = ("level", "gold", "pos", 7, other, "only value", 2, 2, [])
+            york = [("York", "pos", other)]
+            return spark.createDataFrame(
+                [
+                    (present, *city, york, 1),
+                    (present, *level, 1),
+                    (present + 1, *level, 1),
+                ],
+                ddl,
+            )
         if name.startswith("gold."):
             return spark.createDataFrame([], contracts.table(name).ddl)
         return memory.read(name)
 
+    now = [n for n, c in links.items() if c == present]
+    strongest = min(now, key=lambda n: str(n)[0])
     told = list(customer_lines(read, rules, None, str(past)))
     assert told[0].startswith(f"customer {past} went into customer {merges[past]} on 2026-01-")
     start = told.index(f"customer {present}")
     changes = told.index("changes, the last first:")
     shown = [line.split("  from ")[0].strip() for line in told[start + 1 : changes]]
-    now = [n for n, c in links.items() if c == present]
     assert sorted(
         s for s, line in zip(shown, told[start + 1 :], strict=False) if " to " not in line
     ) == (sorted(f"{kinds[n]} v{n}" for n in now))
     assert any(f"identifiers from customer {past}" in line for line in told[changes:])
-    assert told[-2:] == ["segments:", "  rfm high  from None"]
+    assert told[-5:] == [
+        "golden record:",
+        f"  city Leeds  crm 2026-03-01, {kinds[strongest]} v{strongest}: recency; "
+        "2 of 3 say otherwise: York (pos 2026-02-01)",
+        "  level gold  pos 2026-02-01, identifier 7: only value",
+        "segments:",
+        "  rfm high  from None",
+    ]
 
-    strongest = min(now, key=lambda n: str(n)[0])
     by_value = list(customer_lines(read, rules, None, f"{kinds[strongest]}:v{strongest}"))
     assert by_value == told[start:]
     with pytest.raises(UsageError, match="no customer 999, and no record has that identifier"):

@@ -50,7 +50,7 @@ DELIVERED = {
         **{c: c for c in ("product_amount", "kind", "channel", "owner_node", "units")},
         "categories": "categories",
     },
-    "silver.attribute": {c: c for c in ("owner_node", "name", "source", "value", "observed_at")},
+    "gold.golden_record": {c: c for c in ("customer_id", "attribute", "value")},
     "silver.vacated": {c: c for c in ("target", "owner_node", "day")},
     "silver.vacated_order": {c: c for c in ("order_id", "owner_node", "day")},
     "identity.link": {c: c for c in ("node_id", "customer_id", "valid_from", "valid_to")},
@@ -70,6 +70,7 @@ class Company:
     seed: int
     tables: dict[str, dict[Any, Row]] = field(default_factory=lambda: {t: {} for t in DELIVERED})
     changed: dict[str, dict[Any, Row]] = field(default_factory=dict)
+    gone: list[tuple[int, str]] = field(default_factory=list)
     clock: int = 0
 
     def __post_init__(self) -> None:
@@ -142,18 +143,16 @@ class Company:
         }
         self.put("silver.order", name, row)
 
-    def state(self, name: str, values: tuple[str, ...]) -> None:
-        """A source states an attribute of an identifier."""
-        r = self.random
-        node, source = r.choice(NODES), r.choice(("crm", "pos"))
-        row = {
-            "owner_node": node,
-            "name": name,
-            "source": source,
-            "value": r.choice(values),
-            "observed_at": noon(date(2026, 3, 1), r.randrange(3)),
-        }
-        self.put("silver.attribute", (node, name, source), row)
+    def state(self, attribute: str, values: tuple[str, ...]) -> None:
+        """The golden record of a customer has a value, or has it no more."""
+        key = (self.random.choice((101, 102, 103, 104)), attribute)
+        if key in self.tables["gold.golden_record"] and self.random.random() < 0.4:
+            del self.tables["gold.golden_record"][key]
+            self.changed.get("gold.golden_record", {}).pop(key, None)
+            self.gone.append(key)
+            return
+        row = {"customer_id": key[0], "attribute": attribute, "value": self.random.choice(values)}
+        self.put("gold.golden_record", key, row)
 
     def grow(self, step: int, day: date) -> None:
         """New facts before, on and after a day, restated ones, moved identifiers, attributes."""
@@ -171,10 +170,11 @@ class Company:
                 self.order(key, day - timedelta(days=r.randrange(40)))
         for node in r.sample(NODES, 2) if step else NODES:
             self.link(node, r.choice((101, 102, 103, 104)) if node != 8 else None)
-        for _ in range(2):
-            self.state("gender", ("F", "女", "male", "?", " Other "))
-            self.state("birthday", ("1990-02-28", "1990", "2001-07-09T00:00"))
-            self.state("city", ("上海", "Leeds", " "))
+        for _ in range(3):
+            self.state("gender", ("female", "male", "other"))
+            self.state("birthday", ("1990-02-28", "2001-07-09"))
+            self.state("city", ("上海", "Leeds"))
+            self.state("hobby", ("chess",))
 
 
 def frame(spark: SparkSession, table: str, kept: list[Row]) -> DataFrame:
@@ -185,6 +185,12 @@ def frame(spark: SparkSession, table: str, kept: list[Row]) -> DataFrame:
     given = spark.createDataFrame([tuple(row[k] for k in names.values()) for row in kept], schema)
     fill = {
         "source": F.lit("s"),
+        "node_id": F.lit(1),
+        "observed_at": F.lit(START),
+        "rule": F.lit("only value"),
+        "candidates": F.lit(1),
+        "agreeing": F.lit(1),
+        "alternatives": F.array(),
         "currency": F.lit("EUR"),
         "status": F.lit("active"),
         "identifiers": F.array(),
@@ -200,8 +206,10 @@ def frame(spark: SparkSession, table: str, kept: list[Row]) -> DataFrame:
     )
 
 
-def deliver(job: Job, changed: dict[str, dict[Any, Row]]) -> None:
-    """Write what changed to silver and identity."""
+def deliver(
+    job: Job, changed: dict[str, dict[Any, Row]], gone: list[tuple[int, str]] | None = None
+) -> None:
+    """Write what changed to silver and identity, and take away golden records that are gone."""
     with (
         pytest.MonkeyPatch.context() as patch,
         job.batch(f"load {job.ledger.last_seq}", outputs=list(DELIVERED)) as b,
@@ -210,6 +218,10 @@ def deliver(job: Job, changed: dict[str, dict[Any, Row]]) -> None:
         for table, kept in changed.items():
             write = b.upsert if contracts.table(table).key else b.append
             write(table, frame(job.spark, table, list(kept.values())))
+        if gone:
+            golden = contracts.table("gold.golden_record")
+            keys = job.spark.createDataFrame(gone, "customer_id BIGINT, attribute STRING")
+            b.delete_keys(golden.name, keys, golden.key)
 
 
 def stored(job: Job, table: str) -> list[tuple[Any, ...]]:
@@ -272,9 +284,8 @@ def expected(c: Company, run_date: date) -> dict[str, list[Row]]:
         result = db.execute(text)
         names = [d[0] for d in result.description]
         answer[table] = [dict(zip(names, r, strict=True)) for r in result.fetchall()]
-    owner = dict(inputs["links"][1])
     for row in answer["gold.customer_feature"]:
-        row.update(stated(c, {n for n in owner if owner[n] == row["customer_id"]}))
+        row.update(stated(c, row["customer_id"]))
         dates, part, whole = row.pop("order_dates"), row.pop("part"), row.pop("whole")
         several = len(dates) > 1
         row["previous_order_on"] = dates[-2] if several else None
@@ -286,20 +297,14 @@ def expected(c: Company, run_date: date) -> dict[str, list[Row]]:
     return answer
 
 
-def stated(c: Company, nodes: set[int]) -> Row:
-    """Attributes of the identifiers of a customer: the readable value stated last."""
-    found: Row = dict.fromkeys(("gender", "birthday", "city", "region", "level", "registered_on"))
-    last: dict[str, tuple[Any, ...]] = {}
-    genders = {"F": "female", "女": "female", "male": "male", " Other ": "other"}
-    birthdays = {"1990-02-28": date(1990, 2, 28), "2001-07-09T00:00": date(2001, 7, 9)}
-    for r in c.rows("silver.attribute"):
-        name, value = r["name"], r["value"]
-        read = {"gender": genders.get(value), "birthday": birthdays.get(value)}.get(
-            name, value.strip() or None
-        )
-        order = (r["observed_at"], r["source"], value)
-        if read is not None and r["owner_node"] in nodes and order >= last.get(name, order):
-            last[name], found[name] = order, read
+def stated(c: Company, customer: int) -> Row:
+    """The golden record of a customer."""
+    names = ("gender", "birthday", "city", "region", "level", "registered_on")
+    found: Row = {
+        a: c.tables["gold.golden_record"].get((customer, a), {}).get("value") for a in names
+    }
+    if found["birthday"]:
+        found["birthday"] = date.fromisoformat(found["birthday"])
     return found
 
 
@@ -335,8 +340,8 @@ def test_batches_give_the_features_of_all_at_once_and_of_duckdb(
         job = make_job("04_tags/features", run_date=day)
         if step < 4:
             company.grow(step, max(dates[: step + 1]))
-            deliver(job, company.changed)
-            company.changed = {}
+            deliver(job, company.changed, company.gone)
+            company.changed, company.gone = {}, []
         before = dict(job.ledger.published)
         run(job)
         assert_as_expected(job, company)

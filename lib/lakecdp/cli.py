@@ -440,7 +440,7 @@ def customer_show(
     lake: LakeUri = None,
     conf: ConfDir = None,
 ) -> None:
-    """Show identifiers, changes, figures, segments, tags and scores of a customer."""
+    """Show identifiers, changes, golden record, figures, segments, tags and scores of a customer."""
     from lakecdp.customer import customer_lines
     from lakecdp.governance.identifiers import IdentityRules
 

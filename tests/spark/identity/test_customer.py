@@ -72,8 +72,10 @@ def test_a_customer_is_shown_by_any_of_its_names(spark: SparkSession) -> None:
     assert any(f"identifiers from customer {past}" in line for line in told[changes:])
     assert told[-5:] == [
         "golden record:",
-        f"  city Leeds  crm 2026-03-01, {kinds[strongest]} v{strongest}: recency; "
-        "2 of 3 say otherwise: York (pos 2026-02-01)",
+        (
+            f"  city Leeds  crm 2026-03-01, {kinds[strongest]} v{strongest}: recency; "
+            "2 of 3 say otherwise: York (pos 2026-02-01)"
+        ),
         "  level gold  pos 2026-02-01, identifier 7: only value",
         "segments:",
         "  rfm high  from None",

@@ -190,10 +190,15 @@ def _whole(document: Document, place: tuple[str, ...], own: Rule, default: Rule)
         by,
         of("sources") or (),
         of("max_age_days"),
-        tuple(sorted({v.strip().lower() for j in junk for v in j.values})),
+        tuple(sorted({_folded(v) for j in junk for v in j.values})),
         tuple(sorted({p for j in junk for p in j.patterns})),
         _spellings(document, place, kind, of("values")),
     )
+
+
+def _folded(word: str) -> str:
+    """As values are compared: small letters, and one space for several."""
+    return " ".join(word.lower().split())
 
 
 def _spellings(
@@ -209,7 +214,7 @@ def _spellings(
     words = GENDERS if kind == "gender" else values if kind == "category" else None
     for value, others in (words or {}).items():
         for spelling in (value, *others):
-            word = " ".join(spelling.lower().split())
+            word = _folded(spelling)
             if found.setdefault(word, value) != value:
                 message = f"`{spelling}` stands for both {found[word]} and {value}"
                 raise document.error(message, *place, "values", value)

@@ -52,11 +52,10 @@ def increment(
     """
     spark = before_edges.sparkSession
     undated = [t for t in INPUTS if t not in DATED]
-    owners = restated(new("silver.vacated"), {t: new(t) for t in undated})
+    owners, lost = restated(new("silver.vacated"), {t: new(t) for t in undated})
     fresh = {t: records(t, new(t)) for t in INPUTS}
     edge_changes, was = _edges(spark, read, fresh, owners, before_edges)
     now = overlay(before_edges, edge_changes, EDGE_KEY, EDGE_FACTS)
-    lost = np.concatenate([o for t, o in owners.items() if t != ATTRIBUTE] or [_NO_IDS])
     shown = was.loc[was["node_a"].isin(lost), "node_b"].to_numpy()
     gone = edge_changes.gone.select("node_b").toArrow().column("node_b").to_numpy()
     doubtful = np.unique(np.concatenate([lost, shown, gone]))
@@ -80,10 +79,7 @@ def increment(
     )
 
 
-_NO_IDS = np.zeros(0, dtype=np.int64)
-
-
-def restated(vacated: DataFrame, undated: dict[str, DataFrame]) -> Owners:
+def restated(vacated: DataFrame, undated: dict[str, DataFrame]) -> tuple[Owners, Ints]:
     """Owners whose evidence must be computed again rather than added to, by table.
 
     Records of theirs were updated or deleted; or they stand in tables whose rows carry no past,
@@ -92,12 +88,21 @@ def restated(vacated: DataFrame, undated: dict[str, DataFrame]) -> Owners:
     Args:
         vacated: new rows of silver.vacated.
         undated: new rows of those tables.
+
+    Returns:
+        the owners, and those of them that may have lost records: not for a new attribute, which
+        shows its owner itself.
     """
     left = vacated.where(F.col("owner_node").isNotNull() & F.col("target").isin(*INPUTS))
-    now = [r.select(F.lit(t).alias("target"), "owner_node") for t, r in undated.items()]
-    every = union([left.select("target", "owner_node"), *now])
-    rows = every.distinct().toArrow().to_pandas()
-    return {str(t): np.sort(g.to_numpy(np.int64)) for t, g in rows.groupby("target")["owner_node"]}
+    left = left.select("target", "owner_node", F.lit(True).alias("lost"))
+    now = [
+        r.select(F.lit(t).alias("target"), "owner_node", F.lit(t != ATTRIBUTE).alias("lost"))
+        for t, r in undated.items()
+    ]
+    rows = union([left, *now]).distinct().toArrow().to_pandas()
+    by_table = rows.groupby("target")["owner_node"]
+    owners = {str(t): np.unique(g.to_numpy(np.int64)) for t, g in by_table}
+    return owners, np.unique(rows.loc[rows["lost"], "owner_node"].to_numpy(np.int64))
 
 
 def one_column(spark: SparkSession, name: str, values: Ints) -> DataFrame:

@@ -69,9 +69,14 @@ def test_what_a_restated_source_takes_back_is_gone(
         ("city", "Bonn"), ("city", "Ulm"),
     ]  # fmt: skip
     fresh = lake("fresh", again)
+    edges = job.read("identity.edge")
+    assert edges.where("status = 'removed'").count() == 1, "kept, but it counts no more"
+    edge = ("node_a", "node_b", "source", "target", "status")
+    assert rows(edges.where("status <> 'removed'"), *edge) == rows(
+        fresh.read("identity.edge"), *edge
+    )
     for table, columns in (
         ("identity.node", ("node_id", "type", "status")),
-        ("identity.edge", ("node_a", "node_b", "source", "target", "status")),
         ("gold.golden_record", ("attribute", "value", "node_id", "observed_at", "rule")),
     ):
         assert rows(job.read(table), *columns) == rows(fresh.read(table), *columns)

@@ -38,10 +38,15 @@ class JobSpec:
 DAILY: tuple[JobSpec, ...] = (
     JobSpec("01_bronze/ingest", "land new files"),
     JobSpec("02_silver/conform", "conform records", ("01_bronze/ingest",)),
+    JobSpec("02_silver/sessionize", "put events into sessions", ("02_silver/conform",)),
     JobSpec("02_silver/assemble", "assemble orders", ("02_silver/conform",)),
     JobSpec("03_identity/resolve", "resolve identities", ("02_silver/conform",)),
     JobSpec("03_identity/golden", "choose golden records", ("03_identity/resolve",)),
-    JobSpec("04_tags/features", "compute features", ("02_silver/assemble", "03_identity/golden")),
+    JobSpec(
+        "04_tags/features",
+        "compute features",
+        ("02_silver/sessionize", "02_silver/assemble", "03_identity/golden"),
+    ),
     JobSpec("04_tags/tag", "tag customers", ("04_tags/features",)),
     JobSpec("05_segments/segment", "segment customers", ("04_tags/features",)),
     JobSpec("06_models/train_churn", "train the churn model when due", ("04_tags/features",)),

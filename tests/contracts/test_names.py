@@ -60,7 +60,8 @@ def test_pipeline_order_respects_what_jobs_read() -> None:
     for job in DAILY:
         assert set(job.after) <= seen
         seen.add(job.name)
-    assert [j.task for j in between("02_silver", "resolve")] == ["conform", "assemble", "resolve"]
+    found = [j.task for j in between("02_silver", "resolve")]
+    assert found == ["conform", "sessionize", "assemble", "resolve"]
     with pytest.raises(ValueError, match="no job or stage `x`"):
         between("x", None)
     with pytest.raises(ValueError, match="comes before"):

@@ -6,9 +6,13 @@ spark-submit --py-files dist/lakecdp.zip jobs/04_tags/features.py --env demo --r
 from datetime import date
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
+from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.shared import is_device, is_shared
 from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job, main
+from lakecdp.silver.sessions import owned
 from lakecdp.tags import features
 
 GOLDEN = "gold.golden_record"
@@ -19,6 +23,9 @@ INPUTS = (
     "identity.link",
     "silver.vacated",
     "silver.vacated_order",
+    "silver.event_session",
+    "silver.vacated_session",
+    "identity.node",
 )
 OUTPUTS = ("gold.node_day", "gold.node_category_day", "gold.customer_feature")
 FEW_DAYS = 400
@@ -26,7 +33,10 @@ FEW_DAYS = 400
 
 def run(job: Job) -> None:
     """Compute again the partials of touched days, then the customers concerned."""
-    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=features.VERSION, daily=True) as b:
+    identities = IdentityRules.load(job.conf)
+    shared = is_shared(identities)
+    version = f"{features.VERSION}: {shared}"
+    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=version, daily=True) as b:
         if b.nothing_new:
             return
         pairs = None if b.full else new_pairs(b)
@@ -35,8 +45,11 @@ def run(job: Job) -> None:
             write_partials(b, pairs, days)
         links = b.read("identity.link").where("valid_to IS NULL")
         node_days = job.lake.read("gold.node_day")
-        customers = None if everybody(b) else concerned(b, pairs, links, node_days)
-        wanted = features.typed_links(links, customers, b.read("identity.node")).persist()
+        customers = (
+            None if everybody(b) else concerned(b, pairs, links, node_days, is_device(identities))
+        )
+        nodes = b.read("identity.node")
+        wanted = features.typed_links(links, customers, nodes, shared).persist()
         rows = features.customer_feature(
             wanted,
             node_days,
@@ -52,22 +65,31 @@ def run(job: Job) -> None:
 
 def new_pairs(b: Batch) -> DataFrame:
     """Owner and day of what changed since the run before."""
-    left = b.new_rows("silver.vacated").select("owner_node", "day")
-    left = left.union(b.new_rows("silver.vacated_order").select("owner_node", "day"))
-    return features.touched(b.new_rows("silver.event"), b.new_rows("silver.order"), left).persist()
+    left = b.new_rows("silver.event_session").select("owner_node", F.col("event_date").alias("day"))
+    for table in ("silver.vacated", "silver.vacated_order", "silver.vacated_session"):
+        left = left.union(b.new_rows(table).select("owner_node", "day"))
+    events = b.new_rows("silver.event")
+    events = owned(events, of_days(b.read("silver.event_session"), few_days(events, "event_date")))
+    return features.touched(events, b.new_rows("silver.order"), left).persist()
 
 
-def few_days(pairs: DataFrame | None) -> list[date] | None:
+def few_days(rows: DataFrame | None, day: str = "day") -> list[date] | None:
     """The days concerned; None when all are, or so many that naming them is of no use."""
-    if pairs is None:
+    if rows is None:
         return None
-    days = [r["day"] for r in pairs.select("day").distinct().limit(FEW_DAYS + 1).collect()]
+    days = [r[0] for r in rows.select(day).distinct().limit(FEW_DAYS + 1).collect()]
     return days if len(days) <= FEW_DAYS else None
+
+
+def of_days(rows: DataFrame, days: list[date] | None) -> DataFrame:
+    """Events of some days, so that only their files are read."""
+    return rows if days is None else rows.where(F.col("event_date").isin(days))
 
 
 def write_partials(b: Batch, pairs: DataFrame | None, days: list[date] | None) -> None:
     """Bring gold.node_day and gold.node_category_day up to date."""
-    events, orders = features.counted(b.read("silver.event"), b.read("silver.order"))
+    events, sessions = (of_days(b.read(f"silver.{t}"), days) for t in ("event", "event_session"))
+    events, orders = features.counted(owned(events, sessions), b.read("silver.order"))
     if pairs is None:
         b.replace("gold.node_day", features.node_day(events, orders), "true")
         b.replace("gold.node_category_day", features.node_category_day(events, orders), "true")
@@ -87,10 +109,12 @@ def everybody(b: Batch) -> bool:
 
 
 def concerned(
-    b: Batch, pairs: DataFrame | None, links: DataFrame, node_days: DataFrame
+    b: Batch, pairs: DataFrame | None, links: DataFrame, node_days: DataFrame, devices: str
 ) -> DataFrame:
-    """Customers with new facts, links or golden records, or with a window that rolls."""
-    nodes = links.select("node_id").limit(0) if pairs is None else pairs.select("node_id")
+    """Customers with new facts, links or golden records, a window that rolls, or a device now shared."""
+    nodes = b.new_rows("identity.node").where(devices).select("node_id")
+    if pairs is not None:
+        nodes = nodes.union(pairs.select("node_id"))
     if b.new_date:
         last = date.fromisoformat(b.since.run_date)
         nodes = nodes.union(features.rolled(node_days, last, b.run_date))

@@ -15,7 +15,7 @@ CONTRACT = TableContract(
             "status",
             "STRING",
             "active; junk when the rules refuse the value; blocked by a decision; limit when it meets "
-            "too many others",
+            "too many others; shared: a device that a veto keeps apart from some person",
             required=True,
         ),
         column(

@@ -26,9 +26,10 @@ from lakecdp.identity.evidence import (
     as_records,
     in_force,
 )
-from lakecdp.identity.grouping import OPEN, Grouping, Ints, group
+from lakecdp.identity.grouping import OPEN, Flags, Grouping, Ints, group
 from lakecdp.identity.increment import increment
 from lakecdp.identity.region import Lake, Region, ints
+from lakecdp.identity.shared import SHARED, kept_apart, of_device
 from lakecdp.platform.batch import Batch
 
 NODE, EDGE, LINK, CHANGE = "identity.node", "identity.edge", "identity.link", "identity.change"
@@ -37,6 +38,7 @@ WRITES = (NODE, EDGE, LINK, CHANGE)
 VERSION = "2"
 WHOLE_BELOW = 1_000_000
 _NONE = np.zeros(0, dtype=np.int64)
+_NO_FLAGS = np.zeros(0, dtype=np.bool_)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,8 +60,9 @@ class Outcome:
 
 
 def fingerprint(rules: IdentityRules) -> str:
-    """Changes whenever the same evidence may be grouped otherwise."""
-    return f"{VERSION}.{rules.fingerprint()}"
+    """Changes whenever the same evidence may be grouped otherwise, or devices be shared."""
+    devices = ",".join(sorted(t.name for t in rules.types if t.of == "device"))
+    return f"{VERSION}.{rules.fingerprint()}.{devices}"
 
 
 def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELOW) -> Outcome:
@@ -85,7 +88,7 @@ def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELO
         found = region.everything(lake)
     else:
         found = region.touched(lake, seeds)
-    return _write(tables, lake, edges, nodes, found)
+    return _write(tables, lake, edges, nodes, found, rules)
 
 
 def _seeds(tables: _Tables, lake: Lake, edges: Changes, nodes: Changes) -> Ints:
@@ -170,11 +173,16 @@ def _lake(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes)
 
 
 def _write(
-    tables: _Tables, lake: Lake, edges: Changes, nodes: Changes, found: Region | None
+    tables: _Tables,
+    lake: Lake,
+    edges: Changes,
+    nodes: Changes,
+    found: Region | None,
+    rules: IdentityRules,
 ) -> Outcome:
     out, batch = Outcome(), tables.batch
     if found is None:
-        _write_nodes(tables, lake, nodes, None)
+        _write_nodes(tables, lake, nodes, None, _NO_FLAGS, _NO_FLAGS)
         _write_edges(tables, lake, edges, None)
         return out
     grouping = group(found.graph, lake.rules)
@@ -185,7 +193,9 @@ def _write(
     said = reasons(found, grouping, lake.names)
     out.blocked.update(r for r in said if r)
     out.nodes = len(found.graph.nodes)
-    _write_nodes(tables, lake, nodes, found)
+    devices = of_device(found.graph, rules)
+    shared = devices & kept_apart(found.graph, grouping.verdict)
+    _write_nodes(tables, lake, nodes, found, devices, shared)
     _write_edges(tables, lake, edges, (found, said))
     at = _moment(batch, found)
     out.links = _write_links(batch, lake, found, after, at)
@@ -214,7 +224,14 @@ def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> list[s
     return list(out)
 
 
-def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, found: Region | None) -> None:
+def _write_nodes(
+    tables: _Tables,
+    lake: Lake,
+    nodes: Changes,
+    found: Region | None,
+    devices: Flags,
+    shared: Flags,
+) -> None:
     rows = lake.nodes
     if found is None:
         rows = rows.where("_changed").withColumn("status", F.coalesce("_status", F.lit("active")))
@@ -223,7 +240,9 @@ def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, found: Region | No
         now = np.array([region.STATUS[int(c)] for c in closed], dtype=object)[place]
         kept = found.graph.closed != OPEN
         was = found.was != OPEN
-        some = kept | was
+        now[shared] = SHARED
+        # A device may have been shared before; where all are written anew, it is told by being active.
+        some = kept | was | (shared if tables.batch.full else devices)
         told = pa.table(
             {"node_id": found.graph.nodes[some], "_now": pa.array(now[some], pa.string())}
         )

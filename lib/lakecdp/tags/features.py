@@ -1,8 +1,9 @@
 """Features: mergeable daily partials per identifier, and one row per customer made from them.
 
-Facts belong to identifiers (`owner_node`), customers are a mapping (identity.link). The partials
-of an identifier and a day depend on nothing but its records of that day, so a merge or a split of
-customers touches no partial, and a late record touches one.
+Facts belong to identifiers (their owner in force, see silver.sessions), customers are a mapping
+(identity.link). The partials of an identifier and a day depend on nothing but its records of that day,
+so a merge or a split of customers touches no partial, and a late record touches one. The partials of
+a device that persons share are kept, and count for nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 
-VERSION = "1"
+VERSION = "2"
 """Fingerprint of the definitions below: another one makes the job compute everything again."""
 
 WINDOWS = (7, 30, 90, 365)
@@ -66,9 +67,11 @@ def touched(events: DataFrame, orders: DataFrame, left: DataFrame) -> DataFrame:
     """The partials to compute again: those of new records and those that records have left.
 
     Args:
-        events: new rows of silver.event, invalid ones included (they may have been valid before).
+        events: new rows of silver.event with their owner in force, invalid ones included (they may
+            have been valid before).
         orders: new rows of silver.order.
-        left: owner_node and day of new rows of silver.vacated and silver.vacated_order.
+        left: owner_node and day of new rows of silver.event_session, and of the tables that tell
+            whom records have left.
 
     Returns:
         One row per node_id BIGINT and day DATE.
@@ -85,7 +88,7 @@ def counted(events: DataFrame, orders: DataFrame) -> tuple[DataFrame, DataFrame]
     """The records that count: valid events, and orders of kind sale or cancellation, with an owner.
 
     Args:
-        events: silver.event.
+        events: silver.event with the owner in force.
         orders: silver.order.
 
     Returns:
@@ -208,20 +211,24 @@ def affected(nodes: DataFrame, changed_links: DataFrame, links: DataFrame) -> Da
     return owners.union(changed_links.select("customer_id")).distinct()
 
 
-def typed_links(links: DataFrame, customers: DataFrame | None, nodes: DataFrame) -> DataFrame:
+def typed_links(
+    links: DataFrame, customers: DataFrame | None, nodes: DataFrame, shared: str
+) -> DataFrame:
     """The identifiers of customers, with their types.
 
     Args:
         links: identity.link in force.
         customers: the customers wanted; None for all.
         nodes: identity.node.
+        shared: condition on `nodes` for devices that persons share.
 
     Returns:
-        One row per node_id in force: node_id, customer_id, type.
+        One row per node_id in force: node_id, customer_id, type, counts BOOLEAN (whether its facts
+        count for the customer).
     """
     if customers is not None:
         links = links.join(customers, "customer_id", "left_semi")
-    types = nodes.select("node_id", "type")
+    types = nodes.select("node_id", "type", F.expr(f"NOT ({shared})").alias("counts"))
     return links.select("node_id", "customer_id").join(types, "node_id", "left")
 
 
@@ -246,7 +253,7 @@ def customer_feature(
     Returns:
         One row per customer of `links`.
     """
-    owner = links.select("node_id", "customer_id")
+    owner = links.where("coalesce(counts, true)").select("node_id", "customer_id")
     until = F.col("day") <= F.lit(run_date)
     customers = links.groupBy("customer_id").agg(
         F.count(F.lit(1)).alias("nodes"),

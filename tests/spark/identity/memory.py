@@ -33,8 +33,8 @@ RULES = """
 types:
   member_id: {priority: 1, unique: true}
   phone: {priority: 2, limit: 3}
-  device_id: {priority: 3, limit: 4, limit_all: 40}
-  cookie: {priority: 4}
+  device_id: {priority: 3, of: device, limit: 4, limit_all: 40}
+  cookie: {priority: 4, of: device}
 """
 Record = dict[str, Any]
 Decision = tuple[str, int] | tuple[str, int, int]

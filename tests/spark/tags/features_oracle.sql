@@ -1,5 +1,5 @@
 -- The features from the raw rows, by DuckDB: events, orders, parts (of orders of kind sale, by
--- category) and links (in force). run_day() is the run date. Statements are named by their comment.
+-- category), links (in force) and those of them over which facts count. run_day() is the run date. Statements are named by their comment.
 
 -- gold.node_day
 WITH e AS (
@@ -54,14 +54,14 @@ WITH c AS (
         (event_name = 'search')::INT AS searches, (event_name = 'add_to_cart')::INT AS carts,
         coalesce(dwell_seconds, 0) AS dwell_seconds,
         0 AS orders, 0 AS units, 0 AS amount, 0 AS returns, 0 AS returned_amount
-    FROM events JOIN links ON owner_node = node_id
+    FROM events JOIN counting ON owner_node = node_id
     WHERE day <= run_day()
     UNION ALL
     SELECT customer_id, day, channel, 0, 0, 0, 0, 0, (kind = 'sale')::INT,
         CASE WHEN kind = 'sale' THEN units ELSE 0 END,
         CASE WHEN kind = 'sale' THEN amount ELSE 0 END,
         (kind <> 'sale')::INT, CASE WHEN kind <> 'sale' THEN -amount ELSE 0 END
-    FROM orders JOIN links ON owner_node = node_id
+    FROM orders JOIN counting ON owner_node = node_id
     WHERE day <= run_day()
 ), w AS (
     SELECT customer_id,
@@ -103,7 +103,7 @@ WITH c AS (
     SELECT customer_id, max((m, v))[2] AS device_model
     FROM (
         SELECT customer_id, owner_node, max(moment) AS m, arg_max(device_model, (moment, id)) AS v
-        FROM events JOIN links ON owner_node = node_id
+        FROM events JOIN counting ON owner_node = node_id
         WHERE day <= run_day() AND device_model IS NOT NULL GROUP BY ALL
     )
     GROUP BY ALL
@@ -111,7 +111,7 @@ WITH c AS (
     SELECT customer_id, max((m, v))[2] AS os
     FROM (
         SELECT customer_id, owner_node, max(moment) AS m, arg_max(os, (moment, id)) AS v
-        FROM events JOIN links ON owner_node = node_id
+        FROM events JOIN counting ON owner_node = node_id
         WHERE day <= run_day() AND os IS NOT NULL GROUP BY ALL
     )
     GROUP BY ALL
@@ -119,11 +119,11 @@ WITH c AS (
     SELECT customer_id, category, sum(v) AS v, sum(m) AS m
     FROM (
         SELECT customer_id, category, 1 AS v, 0 AS m
-        FROM events JOIN links ON owner_node = node_id
+        FROM events JOIN counting ON owner_node = node_id
         WHERE day <= run_day() AND event_name = 'view_item' AND category IS NOT NULL
         UNION ALL
         SELECT customer_id, category, 0, amount
-        FROM parts JOIN links ON owner_node = node_id
+        FROM parts JOIN counting ON owner_node = node_id
         WHERE day <= run_day()
     )
     GROUP BY ALL

@@ -53,8 +53,14 @@ DELIVERED = {
     "gold.golden_record": {c: c for c in ("customer_id", "attribute", "value")},
     "silver.vacated": {c: c for c in ("target", "owner_node", "day")},
     "silver.vacated_order": {c: c for c in ("order_id", "owner_node", "day")},
+    "silver.event_session": {
+        "event_id": "id",
+        "event_date": "day",
+        **{c: c for c in ("owner_node", "inherited")},
+    },
+    "silver.vacated_session": {c: c for c in ("owner_node", "day")},
     "identity.link": {c: c for c in ("node_id", "customer_id", "valid_from", "valid_to")},
-    "identity.node": {c: c for c in ("node_id", "type")},
+    "identity.node": {c: c for c in ("node_id", "type", "status")},
 }
 
 
@@ -76,7 +82,31 @@ class Company:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         for n in NODES:
-            self.put("identity.node", n, {"node_id": n, "type": ("cookie", "phone")[n % 2]})
+            self.node(n, "active")
+
+    def node(self, n: int, status: str) -> None:
+        """An identifier: a phone when its number is odd, else a cookie."""
+        row = {"node_id": n, "type": ("cookie", "phone")[n % 2], "status": status}
+        self.put("identity.node", n, row)
+
+    def session(self, name: str, owner: int | None) -> None:
+        """The session of an event says whose it is (None: the event itself does)."""
+        day = self.tables["silver.event"][name]["day"]
+        before = self.tables["silver.event_session"].get(name)
+        if before is not None:
+            self.changed.setdefault("silver.vacated_session", {})[name] = before
+        row = {"id": name, "day": day, "owner_node": owner, "inherited": owner is not None}
+        self.put("silver.event_session", name, row)
+
+    def owner(self, event: Row) -> int | None:
+        """Whose an event is."""
+        known = self.tables["silver.event_session"].get(event["id"], {}).get("owner_node")
+        return known or event["owner_node"]
+
+    def counts(self, node: int) -> bool:
+        """Whether what an identifier owns counts for its customer: no device that is shared."""
+        status = self.tables["identity.node"][node]["status"]
+        return node % 2 == 1 or status not in ("shared", "limit")
 
     def put(self, table: str, key: Any, row: Row) -> None:
         """Write a row; a fact that counted elsewhere leaves a trace."""
@@ -168,6 +198,10 @@ class Company:
                 self.event(key, self.tables["silver.event"][key]["day"])
             for key in r.sample(sorted(self.tables["silver.order"]), 4):
                 self.order(key, day - timedelta(days=r.randrange(40)))
+        for key in r.sample(sorted(self.tables["silver.event"]), 12):
+            self.session(key, r.choice((1, 3, 5, None)))
+        for n in r.sample(NODES, 2) if step else (1, 2):
+            self.node(n, r.choice(("active", "shared", "limit")) if step else "limit")
         for node in r.sample(NODES, 2) if step else NODES:
             self.link(node, r.choice((101, 102, 103, 104)) if node != 8 else None)
         for _ in range(3):
@@ -192,7 +226,8 @@ def frame(spark: SparkSession, table: str, kept: list[Row]) -> DataFrame:
         "agreeing": F.lit(1),
         "alternatives": F.array(),
         "currency": F.lit("EUR"),
-        "status": F.lit("active"),
+        "session_date": F.lit(START),
+        "session_id": F.lit(1),
         "identifiers": F.array(),
         "line_count": F.lit(1),
         "records": F.lit(1),
@@ -242,9 +277,9 @@ def expected(c: Company, run_date: date) -> dict[str, list[Row]]:
                 "day DATE, moment TIMESTAMP"
             ),
             [
-                tuple(r[k] for k in (*SAME, "id", "day", "moment"))
+                tuple({**r, "owner_node": c.owner(r)}[k] for k in (*SAME, "id", "day", "moment"))
                 for r in c.rows("silver.event")
-                if r["owner_node"] and not r["invalid_reason"]
+                if c.owner(r) and not r["invalid_reason"]
             ],
         ),
         "orders": (
@@ -275,6 +310,8 @@ def expected(c: Company, run_date: date) -> dict[str, list[Row]]:
             ],
         ),
     }
+    columns, links = inputs["links"]
+    inputs["counting"] = (columns, [x for x in links if c.counts(x[0])])
     for name, (columns, kept) in inputs.items():
         db.execute(f"CREATE TABLE {name} ({columns})")
         db.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * len(kept[0]))})", kept)

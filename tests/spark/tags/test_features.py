@@ -91,17 +91,17 @@ class Company:
 
     def session(self, name: str, owner: int | None) -> None:
         """The session of an event says whose it is (None: the event itself does)."""
-        day = self.tables["silver.event"][name]["day"]
-        before = self.tables["silver.event_session"].get(name)
-        if before is not None:
-            self.changed.setdefault("silver.vacated_session", {})[name] = before
-        row = {"id": name, "day": day, "owner_node": owner, "inherited": owner is not None}
-        self.put("silver.event_session", name, row)
+        event = self.tables["silver.event"][name]
+        left = {"owner_node": self.owner(event), "day": event["day"]}
+        if left["owner_node"]:
+            self.changed.setdefault("silver.vacated_session", {})[name] = left
+        whose = {"owner_node": owner or event["owner_node"], "inherited": owner is not None}
+        self.put("silver.event_session", name, {"id": name, "day": event["day"], **whose})
 
     def owner(self, event: Row) -> int | None:
         """Whose an event is."""
-        known = self.tables["silver.event_session"].get(event["id"], {}).get("owner_node")
-        return known or event["owner_node"]
+        known = self.tables["silver.event_session"].get(event["id"], {})
+        return (known if known.get("inherited") else event)["owner_node"]
 
     def counts(self, node: int) -> bool:
         """Whether what an identifier owns counts for its customer: no device that is shared."""

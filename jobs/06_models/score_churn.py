@@ -3,6 +3,7 @@
 spark-submit --py-files dist/lakecdp.zip jobs/06_models/score_churn.py --env demo
 """
 
+from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.models import churn, features
 from lakecdp.models.registry import Registry
 from lakecdp.platform.job import Job, main
@@ -23,7 +24,7 @@ def run(job: Job) -> None:
     with job.batch(inputs=churn.INPUTS, outputs=[SCORES], rules=rules, daily=True) as b:
         if b.nothing_new:
             return
-        rows = churn.scores(b, registry, champion)
+        rows = churn.scores(b, registry, champion, IdentityRules.load(job.conf))
         b.count(rows_out=b.replace(SCORES, rows, f"model = '{churn.NAME}'"))
 
 

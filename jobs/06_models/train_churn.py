@@ -3,6 +3,7 @@
 spark-submit --py-files dist/lakecdp.zip jobs/06_models/train_churn.py --env demo
 """
 
+from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.models import churn
 from lakecdp.models.registry import Registry
 from lakecdp.models.rules import load
@@ -15,7 +16,7 @@ def run(job: Job) -> None:
     registry = Registry(job.settings, churn.NAME)
     with job.batch(inputs=churn.INPUTS, rules=churn.fingerprint(rules, registry)) as b:
         why = churn.not_due(b, rules, registry)
-        task = why or churn.prepare(b, rules)
+        task = why or churn.prepare(b, rules, IdentityRules.load(job.conf))
         # Without a training, what was consumed stays as it was: the next run looks again.
         b.nothing_new = isinstance(task, str)
         if isinstance(task, str):

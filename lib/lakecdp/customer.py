@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.shared import counting
 from lakecdp.identity.show import find
 from lakecdp.platform.errors import UsageError
 
@@ -47,6 +48,7 @@ def customer_lines(
         until = f" to {_day(r['valid_to'])}" if r["valid_to"] else ""
         yield f"  {r['type']} {r['value']}  from {_day(r['valid_from'])}{until}"
     yield from _changes(read, customer)
+    yield from _sessions(read, rules, customer)
     yield from _golden(read, customer, {r["node_id"]: f"{r['type']} {r['value']}" for r in rows})
     yield from _known(read, customer)
 
@@ -103,6 +105,29 @@ def _changes(read: Read, customer: int) -> Iterator[str]:
         yield "changes, the last first:"
     for r in rows:
         yield f"  {_day(r['changed_at'])} {_change(r, customer)}"
+
+
+def _sessions(read: Read, rules: IdentityRules, customer: int) -> Iterator[str]:
+    """How many sessions are the customer's, and the last; those of a shared device are nobody's."""
+    links = read("identity.link").where(F.col("customer_id") == customer).where("valid_to IS NULL")
+    counts = counting(links, read("identity.node"), rules).select(F.col("node_id").alias("device"))
+    sessions = read("silver.session")
+    person = sessions.where("has_login").join(
+        links.select(F.col("node_id").alias("owner_node")), "owner_node", "left_semi"
+    )
+    alone = sessions.where("NOT has_login").join(
+        counts, F.col("device_node") == F.col("device"), "left_semi"
+    )
+    columns = ("started_at", "session_id", "channel", "seconds", "events")
+    found = person.select(*columns).union(alone.select(*columns))
+    last = F.max(F.struct(*columns)).alias("last")
+    row = found.agg(F.count(F.lit(1)).alias("sessions"), last).first()
+    if row is not None and row["last"] is not None:
+        r = row["last"]
+        yield (
+            f"sessions: {row['sessions']:,}, the last on {_day(r['started_at'])} by {r['channel']}: "
+            f"{r['events']:,} events in {round(r['seconds'] / 60):,} minutes"
+        )
 
 
 def _change(r: Row, customer: int) -> str:

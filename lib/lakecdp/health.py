@@ -32,6 +32,8 @@ def health_lines(job: Job) -> Iterator[str]:
         yield f"customers of one identifier, {kind}: {count:,}"
     for reason, count in found.blocked.items():
         yield f"pairs kept apart, {reason}: {count:,}"
+    if found.shared:
+        yield f"devices that persons share, where only what a login tells counts: {found.shared:,}"
     for node in found.super_nodes:
         some = ", ".join(names.get(n, str(n)) for n in node.samples)
         yield f"meets too many: {names.get(node.node_id, node.node_id)}: {node.met:,}, such as {some}"

@@ -22,6 +22,8 @@ from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity.evidence import in_force
 from lakecdp.identity.grouping import Ints
 from lakecdp.identity.resolve import EDGE, LINK, NODE
+from lakecdp.identity.shared import counting, is_shared
+from lakecdp.silver.sessions import owned
 
 SHOWN = 10
 SAMPLES = 3
@@ -69,7 +71,8 @@ class Bridge:
 class LinkRate:
     """Records of one channel, and those that reach a known customer.
 
-    A customer is known by an identifier that stands for a person, not only for a device.
+    A customer is known by an identifier that stands for a person, not only for a device. An event
+    counts for its owner in force; what nobody logged in did on a shared device reaches nobody.
     """
 
     records: str
@@ -93,6 +96,7 @@ class Health:
         sizes: identifiers of a customer: the median, 90 %, 99 % and the largest.
         singles: customers of one identifier, by its type.
         blocked: pairs kept apart, by reason.
+        shared: devices that persons share: what nobody logged in did there counts for nobody.
         super_nodes: those that meet most, at most SHOWN.
         bridges: in the largest customers, those that hold most parts together, at most SHOWN.
         suspects: customers with most pairs kept apart by a veto inside or beside them: customer ->
@@ -105,6 +109,7 @@ class Health:
     sizes: tuple[int, ...]
     singles: Mapping[str, int]
     blocked: Mapping[str, int]
+    shared: int
     super_nodes: tuple[SuperNode, ...]
     bridges: tuple[Bridge, ...]
     suspects: Mapping[int, int]
@@ -142,10 +147,11 @@ def health(read: Callable[[str], DataFrame], rules: IdentityRules) -> Health:
             sizes=percentiles(sizes),
             singles={r["type"]: r["count"] for r in sorted(singles, key=lambda r: r["type"])},
             blocked={r["reason"]: r["count"] for r in sorted(blocked, key=lambda r: r["reason"])},
+            shared=nodes.where(is_shared(rules)).count(),
             super_nodes=_super_nodes(nodes, pairs),
             bridges=_bridges(customers, typed, pairs, rules.names),
             suspects=_suspects(pairs, links),
-            channels=_channels(read, links, customers),
+            channels=_channels(read, counting(links, nodes, rules), customers),
         )
     finally:
         customers.unpersist()
@@ -272,7 +278,9 @@ def _channels(
     known = known.select(F.col("node_id").alias("owner_node"), F.lit(1).alias("known"))
     found: list[LinkRate] = []
     for table, name in CHANNELS.items():
-        valid = read(table).where("invalid_reason IS NULL" if table == "silver.event" else "true")
+        valid = read(table)
+        if table == "silver.event":
+            valid = owned(valid.where("invalid_reason IS NULL"), read("silver.event_session"))
         rows = valid.join(known, "owner_node", "left").groupBy("channel")
         rates = rows.agg(F.count(F.lit(1)).alias("total"), F.count("known").alias("known"))
         found += [LinkRate(name, r["channel"], r["total"], r["known"]) for r in rates.collect()]

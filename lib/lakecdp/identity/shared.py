@@ -32,7 +32,7 @@ def kept_apart(graph: Graph, verdict: Ints) -> Flags:
 
 
 def counting(links: DataFrame, nodes: DataFrame, rules: IdentityRules) -> DataFrame:
-    """Links in force over which facts count for a customer: all but those of shared devices.
+    """Links over which facts count for a customer: all but those of shared devices.
 
     Args:
         links: identity.link.
@@ -40,11 +40,10 @@ def counting(links: DataFrame, nodes: DataFrame, rules: IdentityRules) -> DataFr
         rules: the rules in force.
 
     Returns:
-        One row per node_id: node_id BIGINT, customer_id BIGINT.
+        The rows of `links`.
     """
     shared = nodes.where(is_shared(rules)).select("node_id")
-    current = links.where("valid_to IS NULL").select("node_id", "customer_id")
-    return current.join(shared, "node_id", "left_anti")
+    return links.join(shared, "node_id", "left_anti")
 
 
 def is_device(rules: IdentityRules) -> str:

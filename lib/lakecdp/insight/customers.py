@@ -34,8 +34,15 @@ NO_TIER = Named("", "")
 LEVELS = ("base", "behaviour", "preference", "value", "attitude")
 
 
-def activity(links: DataFrame, node_days: DataFrame, run_date: date) -> Activity:
-    """Customers with any activity in the last 30 days, and in the 30 days before."""
+def activity(links: DataFrame, counts: DataFrame, node_days: DataFrame, run_date: date) -> Activity:
+    """Customers with any activity in the last 30 days, and in the 30 days before.
+
+    Args:
+        links: links in force.
+        counts: those of them over which facts count.
+        node_days: gold.node_day.
+        run_date: the last day that counts.
+    """
     now = F.col("day") > F.lit(run_date - timedelta(days=30))
     recent = (
         node_days.where(
@@ -45,8 +52,9 @@ def activity(links: DataFrame, node_days: DataFrame, run_date: date) -> Activity
         .groupBy("node_id")
         .agg(F.max(now).alias("now"), F.max(~now).alias("before"))
     )
+    active = counts.join(recent, "node_id").select("node_id", "now", "before")
     row = (
-        links.join(recent, "node_id", "left")
+        links.join(active, "node_id", "left")
         .groupBy("customer_id")
         .agg(F.max("now").alias("now"), F.max("before").alias("before"))
         .agg(

@@ -10,6 +10,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 import lakecdp
+from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.shared import counting, is_shared
 from lakecdp.insight import customers, sales
 from lakecdp.insight.figures import Account, Buyers, Named, Quality, Refusal, Report
 from lakecdp.platform.job import Job
@@ -22,6 +24,7 @@ INPUTS = (
     "silver.return",
     "silver.quarantine",
     "identity.link",
+    "identity.node",
     "gold.node_day",
     "gold.customer_feature",
     "gold.tag_matrix",
@@ -37,6 +40,7 @@ def fingerprint(job: Job) -> str:
     """A hash of what a page depends on besides tables and run date: settings, rules, looks."""
     s = job.settings
     parts = [lakecdp.__version__, s.company, s.currency, s.language]
+    parts += [is_shared(IdentityRules.load(job.conf))]
     files = [*job.conf.folder("tags"), *job.conf.folder("segments")]
     parts += [p.read_text(encoding="utf-8") for p in files]
     package = resources.files("lakecdp.insight")
@@ -49,9 +53,10 @@ def collect(job: Job) -> Report:
     """Everything that the page of a run date says, as of that date."""
     s, ledger = job.settings, job.ledger.published
     links = job.read("identity.link").where("valid_to IS NULL").select("node_id", "customer_id")
+    counts = counting(links, job.read("identity.node"), IdentityRules.load(job.conf))
     returned, lines = job.read("silver.return"), job.read("silver.order_line")
     orders = sales.owned_orders(
-        job.read("silver.order"), lines, links, job.run_date, s.currency
+        job.read("silver.order"), lines, counts, job.run_date, s.currency
     ).persist()
     crossed = (job.read(t) for t in ("gold.customer_feature", "gold.segment", "gold.score"))
     names = segment_names(job)
@@ -64,7 +69,7 @@ def collect(job: Job) -> Report:
             products = threads.submit(sales.top_products, orders, lines, job.run_date)
             categories = threads.submit(sales.top_categories, orders, job.run_date)
             days = job.read("gold.node_day")
-            activity = threads.submit(customers.activity, links, days, job.run_date)
+            activity = threads.submit(customers.activity, links, counts, days, job.run_date)
             active = tag_rules.load(job.conf).active
             tags = threads.submit(customers.tags, job.read("gold.tag_matrix"), active, s.language)
             done = threads.submit(runs, job.read("operations.run"), job.name)

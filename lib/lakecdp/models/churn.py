@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 import lakecdp
+from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.shared import counting
 from lakecdp.models import card, features, metrics, reasons
 from lakecdp.models.registry import CHALLENGER, Record, Registry, Version
 from lakecdp.models.rules import Candidate, Plan, Rules, plan
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from lakecdp.platform.batch import Batch
 
 NAME = "churn"
-INPUTS = ("gold.node_day", "identity.link")
+INPUTS = ("gold.node_day", "identity.link", "identity.node")
 SEED = 20261031
 _KEPT = ("customer_id", "cutoff", "label", "days_since_order", "order_days", "tenure_days")
 
@@ -62,7 +64,7 @@ def not_due(b: Batch, rules: Rules, registry: Registry) -> str | None:
     return None
 
 
-def prepare(b: Batch, rules: Rules) -> Task | str:
+def prepare(b: Batch, rules: Rules, identities: IdentityRules) -> Task | str:
     """The examples to learn from, or a sentence that says what they lack."""
     node_days = b.read("gold.node_day").where(F.col("day") <= b.run_date)
     first, last = node_days.agg(
@@ -73,7 +75,7 @@ def prepare(b: Batch, rules: Rules) -> Task | str:
         need = 3 * rules.horizon_days[-1] + rules.history_days
         have = (last - first).days if last is not None else 0
         return f"the history is too short to learn {rules.model}: {have} days of {need} needed"
-    rows = examples(b, rules, days).persist()
+    rows = examples(b, rules, days, identities).persist()
     found = rows.groupBy("cutoff").agg(F.count(F.lit(1)), F.avg("label")).collect()
     counts = {r[0]: (int(r[1]), float(r[2])) for r in found}
     for day in days.cutoffs:
@@ -88,11 +90,23 @@ def prepare(b: Batch, rules: Rules) -> Task | str:
     return Task(rules, days, _sample(rows, rules.most_rows / total), counts)
 
 
-def examples(b: Batch, rules: Rules, days: Plan) -> DataFrame:
+def customer_days(
+    read: Callable[[str], DataFrame], until: date, identities: IdentityRules
+) -> DataFrame:
+    """What customers did by day up to one; see `features.customer_days`.
+
+    Args:
+        read: the published rows of a table.
+        until: the last day.
+        identities: the identity rules, for the devices that count for nobody.
+    """
+    links = counting(read("identity.link"), read("identity.node"), identities)
+    return features.customer_days(read("gold.node_day").where(F.col("day") <= until), links)
+
+
+def examples(b: Batch, rules: Rules, days: Plan, identities: IdentityRules) -> DataFrame:
     """The examples of all cut-offs, in an order that does not change from run to run."""
-    by_day = features.customer_days(
-        b.read("gold.node_day").where(F.col("day") <= b.run_date), b.read("identity.link")
-    )
+    by_day = customer_days(b.read, b.run_date, identities)
     found = features.examples(
         by_day, days.cutoffs, eligible_days=rules.eligible_days, horizon=days.horizon
     )
@@ -347,7 +361,7 @@ def _record(key: str, f: card.Findings, run_date: date) -> Record:
     return Record(key, params, figures, tags, texts)
 
 
-def scores(b: Batch, registry: Registry, champion: Version) -> DataFrame:
+def scores(b: Batch, registry: Registry, champion: Version, identities: IdentityRules) -> DataFrame:
     """Scores of the eligible customers as of the run date, in the columns of gold.score.
 
     Raises:
@@ -359,9 +373,7 @@ def scores(b: Batch, registry: Registry, champion: Version) -> DataFrame:
             f"this lakecdp makes {features.VERSION}: train and approve a newer version."
         )
     model = registry.load(champion)
-    by_day = features.customer_days(
-        b.read("gold.node_day").where(F.col("day") <= b.run_date), b.read("identity.link")
-    )
+    by_day = customer_days(b.read, b.run_date, identities)
     eligible = int(champion.params["eligible_days"])
     profiles = features.profiles(by_day, [b.run_date], eligible)
     found = reasons.in_words(reasons.contributions(model, profiles)).persist()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.models import churn, features
 from lakecdp.models.registry import CHALLENGER, CHAMPION, Registry, Version
 from lakecdp.models.rules import Gate, load
@@ -187,10 +188,8 @@ def _champion_auc(
         return challenger.metrics["champion_auc"]
     test = date.fromisoformat(challenger.params["test_cutoff"])
     horizon = int(challenger.params["horizon_days"])
-    by_day = features.customer_days(
-        job.read("gold.node_day").where(f"day <= DATE'{test + timedelta(days=horizon)}'"),
-        job.read("identity.link"),
-    )
+    until = test + timedelta(days=horizon)
+    by_day = churn.customer_days(job.read, until, IdentityRules.load(job.conf))
     eligible = int(challenger.params["eligible_days"])
     rows = features.examples(by_day, [test], eligible_days=eligible, horizon=horizon)
     return churn.evaluate(registry.load(champion), churn.assembled(rows), test, 0.5)["auc"]

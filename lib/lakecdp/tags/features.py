@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 
-VERSION = "2"
+VERSION = "3"
 """Fingerprint of the definitions below: another one makes the job compute everything again."""
 
 WINDOWS = (7, 30, 90, 365)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -57,10 +58,26 @@ def test_a_customer_is_shown_by_any_of_its_names(spark: SparkSession) -> None:
             )
         if name.startswith("gold."):
             return spark.createDataFrame([], contracts.table(name).ddl)
+        if name == "silver.session":
+            return sessions
         return memory.read(name)
 
     now = [n for n, c in links.items() if c == present]
     strongest = min(now, key=lambda n: str(n)[0])
+    status = {n: r["status"] for (n,), r in memory.rows["identity.node"].items()}
+    device = next(n for n, c in sorted(links.items()) if c == present and str(n)[0] in "34")
+    person = next(n for n, c in sorted(links.items()) if c == present and str(n)[0] in "12")
+    other = next(n for n, c in sorted(links.items()) if c != present and str(n)[0] == "1")
+    at = [datetime(2026, 2, d) for d in range(1, 6)]  # noqa: DTZ001 - as Spark gives times back
+    visits = [(at[0], 1, person, device), (at[1], 2, person, None), (at[2], 3, None, device)]
+    visits += [(at[3], 4, other, device), (at[4], 5, None, 399)]
+    sessions = spark.createDataFrame(
+        [(*v, v[2] is not None, "web", Decimal(150), 7) for v in visits],
+        "started_at TIMESTAMP, session_id BIGINT, owner_node BIGINT, device_node BIGINT, "
+        "has_login BOOLEAN, channel STRING, seconds DECIMAL(18,3), events BIGINT",
+    )
+    own, day = (2, 2) if status[device] in ("shared", "limit") else (3, 3)
+
     told = list(customer_lines(read, rules, None, str(past)))
     assert told[0].startswith(f"customer {past} went into customer {merges[past]} on 2026-01-")
     start = told.index(f"customer {present}")
@@ -70,6 +87,8 @@ def test_a_customer_is_shown_by_any_of_its_names(spark: SparkSession) -> None:
         s for s, line in zip(shown, told[start + 1 :], strict=False) if " to " not in line
     ) == (sorted(f"{kinds[n]} v{n}" for n in now))
     assert any(f"identifiers from customer {past}" in line for line in told[changes:])
+    line = f"sessions: {own}, the last on 2026-02-{day:02} by web: 7 events in 2 minutes"
+    assert line in told
     assert told[-5:] == [
         "golden record:",
         (

@@ -1,6 +1,6 @@
 """Features: mergeable daily partials per identifier, and one row per customer made from them.
 
-Facts belong to identifiers (their owner in force, see silver.sessions), customers are a mapping
+Facts belong to identifiers (their owner in force, see silver.event_session), customers are a mapping
 (identity.link). The partials of an identifier and a day depend on nothing but its records of that day,
 so a merge or a split of customers touches no partial, and a late record touches one. The partials of
 a device that persons share are kept, and count for nobody.

@@ -176,6 +176,8 @@ def test_any_batches_give_what_loops_give(
         assert steps.facts(table) == once.facts(table)
     once.take(rules, full=True)
     assert not once.written, "a rebuild writes nothing"
+    other = rules.model_copy(update={"inactivity_minutes": 10})
+    check(steps.take(other, full=True), other)
 
 
 SESSION_OF = "silver.event_session"

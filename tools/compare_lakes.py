@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # When and in which batch a row was written, and what follows from it alone.
 CLOCKS = {"arrived_at", "replayed_at", "valid_from", "valid_to"}
-LOGS = {"silver.vacated", "silver.vacated_order", "identity.change"}
+LOGS = {"silver.vacated", "silver.vacated_order", "silver.vacated_session", "identity.change"}
 
 
 def differences(

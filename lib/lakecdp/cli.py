@@ -220,13 +220,18 @@ def sql(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="The lake as published by this day.")
     ] = None,
+    links_of: Annotated[
+        str | None,
+        typer.Option("--links-of", help="Customers as the links of this day make them."),
+    ] = None,
 ) -> None:
     """Query the published tables."""
     from lakecdp.query import query, show
 
     with opened(env, lake, conf, writes=False) as job:
         day = _day(as_of, "--as-of") if as_of else None
-        show(query(job, text, day), how, console)
+        links = _day(links_of, "--links-of") if links_of else None
+        show(query(job, text, day, links), how, console)
 
 
 @app.command()

@@ -43,21 +43,41 @@ def versions_at(job: Job, as_of: date | None) -> dict[str, int]:
     return dict(last["published"])
 
 
-def query(job: Job, text: str, as_of: date | None = None) -> DataFrame:
+def query(
+    job: Job, text: str, as_of: date | None = None, links_of: date | None = None
+) -> DataFrame:
     """Run one SELECT over tables named like `silver.order`.
+
+    Args:
+        job: the lake.
+        text: the statement.
+        as_of: the tables as published by the end of this day; None for now.
+        links_of: the tables of now, with customers as the links of this day make them.
 
     Raises:
         UsageError: not a query, an unknown table or column, or a wrong expression.
     """
     if not _READS.match(text):
         raise UsageError("Only queries are run: the statement must begin with SELECT or WITH.")
+    if as_of and links_of:
+        raise UsageError("--as-of and --links-of ask for different things: give one of them.")
     published = versions_at(job, as_of)
     if job.lake.version(LEDGER) is not None:
         published[LEDGER] = int(job.lake.version(LEDGER) or 0)
+    links = None
+    if links_of:
+        from lakecdp.as_of import LinksOf
+
+        links = LinksOf(job, links_of)
     for schema, table in {(m[0].lower(), m[1].lower()) for m in _NAME.findall(text)}:
         name = f"{schema}.{table}"
         if name not in published:
             raise UsageError(f"There is no table {name}; there are {', '.join(sorted(published))}.")
+        if links is not None and links.knows(name):
+            view = f"{schema}_{table}_with_links_of_a_day"
+            links.read(name).createOrReplaceTempView(view)
+            text = _renamed(text, name, view)
+            continue
         rows = f"delta.`{job.lake.path(name)}` VERSION AS OF {published[name]}"
         there = set(job.spark.sql(f"SELECT * FROM {rows}").columns)
         gained = [
@@ -73,6 +93,11 @@ def query(job: Job, text: str, as_of: date | None = None) -> DataFrame:
         return _readable(job.spark.sql(text))
     except Exception as e:
         raise UsageError(f"The query cannot be run: {java_message(e)}") from None
+
+
+def _renamed(text: str, name: str, view: str) -> str:
+    """The statement with a view in place of a table."""
+    return _NAME.sub(lambda m: view if f"{m[1]}.{m[2]}".lower() == name else m[0], text)
 
 
 def _readable(frame: DataFrame) -> DataFrame:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pyspark.sql import DataFrame, Window
@@ -361,7 +361,18 @@ def _record(key: str, f: card.Findings, run_date: date) -> Record:
     return Record(key, params, figures, tags, texts)
 
 
-def scores(b: Batch, registry: Registry, champion: Version, identities: IdentityRules) -> DataFrame:
+class Dated(Protocol):
+    """Tables, and the day as of which they are looked at."""
+
+    @property
+    def run_date(self) -> date:
+        """Last day that counts."""
+
+    def read(self, name: str) -> DataFrame:
+        """The rows of a table."""
+
+
+def scores(b: Dated, registry: Registry, champion: Version, identities: IdentityRules) -> DataFrame:
     """Scores of the eligible customers as of the run date, in the columns of gold.score.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Links between records that share no key, by probability."""

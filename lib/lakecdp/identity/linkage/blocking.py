@@ -19,7 +19,7 @@ from lakecdp.identity.linkage.kinds import Field
 
 TRIALS = 8_000
 MOST_RULES = 40
-SAME, NEAR = 0.70, 0.15
+SAME, NEAR = 0.50, 0.25
 """In an invented pair: how often a column is the same, and how often nearly so; else it differs."""
 COARSE = 0.6
 """How often a coarser key (sound, start, part of a date) still agrees when the value nearly does."""

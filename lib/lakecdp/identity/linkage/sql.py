@@ -45,9 +45,13 @@ class Dialect:
         """Similarity of Jaro and Winkler, 0 to 1."""
         return f"{'jaro_winkler' if self.spark else 'jaro_winkler_similarity'}({a}, {b})"
 
-    def edits(self, a: str, b: str) -> str:
-        """Edits between two texts, a transposition being one."""
-        return f"damerau_levenshtein({a}, {b})"
+    def edits(self, a: str, b: str, most: int) -> str:
+        """Whether so few edits lead from one text to the other, a transposition being one.
+
+        To count edits is dear, so texts that cannot be near are told by cheaper means first.
+        """
+        near = f"{self.winkler(a, b)} >= 0.65 AND abs(length({a}) - length({b})) <= {most}"
+        return f"({near} AND damerau_levenshtein({a}, {b}) <= {most})"
 
     def tokens(self, x: str) -> str:
         """The distinct words of a text in order."""
@@ -74,6 +78,13 @@ class Dialect:
     def number(self, x: str) -> str:
         """A text as a number; null where it is none."""
         return f"try_cast({x} AS DOUBLE)"
+
+    def days(self, x: str) -> str:
+        """The number of a day given as yyyymmdd; null where there is no such day."""
+        day = f"try_cast(substr({x}, 1, 4) || '-' || substr({x}, 5, 2) || '-' || substr({x}, 7, 2) AS DATE)"
+        if self.spark:
+            return f"datediff({day}, DATE '1900-01-01')"
+        return f"date_diff('day', DATE '1900-01-01', {day})"
 
     def hashed(self, x: str) -> str:
         """A number from a text, the same in every run and in both engines: 60 bits of MD5."""

@@ -21,7 +21,7 @@ from lakecdp.identity.linkage.model import Learnt, Model
 from lakecdp.identity.linkage.rules import LinkageRules
 from lakecdp.identity.linkage.score import prepare, scored
 
-RANDOM_PAIRS = 1_000_000
+RANDOM_PAIRS = 500_000
 SAMPLE_PAIRS = 2_000_000
 FREQUENT = 20_000
 ROUNDS = 200

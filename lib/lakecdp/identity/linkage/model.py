@@ -24,7 +24,7 @@ class Model:
         records: records that it was trained on.
         rules: the rules of blocking.
         frequencies: of each column, hashes of values that several records share: how many.
-        one_to_one: whether sources were found to hold nobody twice.
+        free: sources that were found to hold nobody twice.
     """
 
     fields: tuple[Field, ...]
@@ -33,7 +33,7 @@ class Model:
     records: int
     rules: tuple[Rule, ...] = ()
     frequencies: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
-    one_to_one: bool = False
+    free: tuple[str, ...] = ()
 
     def floor(self, of: Field) -> float:
         """The least chance that two strangers share a value of a column."""
@@ -59,7 +59,7 @@ class Model:
                     n: {str(h): c for h, c in sorted(f.items())}
                     for n, f in self.frequencies.items()
                 },
-                "one_to_one": self.one_to_one,
+                "free": list(self.free),
             },
             sort_keys=True,
         )
@@ -80,5 +80,5 @@ class Model:
             data["records"],
             tuple(rules),
             {n: {int(h): c for h, c in f.items()} for n, f in data["frequencies"].items()},
-            data["one_to_one"],
+            tuple(data["free"]),
         )

@@ -47,7 +47,7 @@ class ColumnRule(_Strict):
 class Thresholds(_Strict):
     """What becomes of a pair, by its probability."""
 
-    link: float = Field(0.9, gt=0, le=1, description="From here on a pair is a link")
+    link: float = Field(0.7, gt=0, le=1, description="From here on a pair is a link")
     review: float = Field(0.2, gt=0, le=1, description="From here on a pair is shown to a reviewer")
 
     @model_validator(mode="after")

@@ -243,7 +243,7 @@ def pairs_of(
             f"JOIN {left} AS r ON l.v = r.v WHERE {' AND '.join(parts)} "
             f"AND l.id IN (SELECT id FROM {fresh})"
         )
-    query = " UNION ".join(selects)
+    query = " UNION ".join(selects) or "SELECT id AS a, id AS b FROM " + prepared + " WHERE false"
     return engine.table(
         engine.fresh("pairs"),
         f"SELECT a AS join_key_l, b AS join_key_r, '0' AS match_key FROM ({query}) AS u",

@@ -191,7 +191,7 @@ def evaluate(
             wanted, schema=pa.schema([*schema, pa.field("source", pa.string())]), preserve_index=False
         )
         raw = engine.give("records", given)
-        model, found, _ = trained(engine, raw, rules)
+        model, found = trained(engine, raw, rules)
     finally:
         engine.close()
     decision = decided(found, rules, model)

@@ -22,19 +22,19 @@ FEW = 0.02
 """So small a share of doubles is taken for mistakes of the model."""
 
 
-def trained(engine: Engine, raw: str, rules: LinkageRules) -> tuple[Model, pa.Table, str]:
-    """A new model, the pairs that it finds, and the prepared records.
+def trained(engine: Engine, raw: str, rules: LinkageRules) -> tuple[Model, pa.Table]:
+    """A new model and the pairs that it finds.
 
     Args:
         engine: where the records are.
         raw: table with id BIGINT, source and one text per column.
         rules: the rules.
     """
-    model, prepared = train(engine, raw, rules)
-    found = candidates(engine, prepared, rules, model)
+    model, prepared, looked = train(engine, raw, rules)
+    found = candidates(engine, prepared, looked, rules, model)
     if rules.free_of_duplicates == AUTO:
         model = replace(model, free=free_sources(found, rules))
-    return model, found, prepared
+    return model, found
 
 
 def matched(
@@ -50,11 +50,12 @@ def matched(
         fresh: table of ids: only pairs with one of these.
     """
     prepared = prepare(engine, raw, model.fields, blocking.key_columns(engine, model.fields))
-    return candidates(engine, prepared, rules, model, fresh)
+    looked = blocking.pairs_of(engine, prepared, model.rules, pairs=rules.pairs, fresh=fresh)
+    return candidates(engine, prepared, looked, rules, model)
 
 
 def candidates(
-    engine: Engine, prepared: str, rules: LinkageRules, model: Model, fresh: str | None = None
+    engine: Engine, prepared: str, looked: str, rules: LinkageRules, model: Model
 ) -> pa.Table:
     """Pairs worth at least a review.
 
@@ -62,7 +63,6 @@ def candidates(
         a < b BIGINT, source_a, source_b, probability (six decimals), weight (three decimals) and
         evidence: the columns that speak for and against, with their weights. Ordered by a, b.
     """
-    looked = blocking.pairs_of(engine, prepared, model.rules, pairs=rules.pairs, fresh=fresh)
     names = [f.name for f in model.fields]
     empty = not model.rules or not engine.one(f"SELECT count(*) FROM {looked}")[0]
     if empty:

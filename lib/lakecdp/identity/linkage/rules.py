@@ -78,7 +78,7 @@ class LinkageRules(_Strict):
         None, description="Keys that must agree, rule by rule; null: chosen from the records"
     )
     pairs_per_record: int = Field(
-        40, ge=1, description="How many pairs are looked at for a record, on average, at most"
+        15, ge=1, description="How many pairs are looked at for a record, on average, at most"
     )
     seed: int = Field(1, description="Of the random pairs in training")
     spark_above: int = Field(

@@ -21,8 +21,8 @@ from lakecdp.identity.linkage.model import Learnt, Model
 from lakecdp.identity.linkage.rules import LinkageRules
 from lakecdp.identity.linkage.score import prepare, scored
 
-RANDOM_PAIRS = 500_000
-SAMPLE_PAIRS = 2_000_000
+RANDOM_PAIRS = 400_000
+SAMPLE_PAIRS = 500_000
 FREQUENT = 20_000
 ROUNDS = 200
 START = 0.85
@@ -46,7 +46,7 @@ def day_first(engine: Engine, raw: str, rules: LinkageRules) -> dict[str, bool]:
     return out
 
 
-def train(engine: Engine, raw: str, rules: LinkageRules) -> tuple[Model, str]:
+def train(engine: Engine, raw: str, rules: LinkageRules) -> tuple[Model, str, str]:
     """A model of these records.
 
     Args:
@@ -55,7 +55,7 @@ def train(engine: Engine, raw: str, rules: LinkageRules) -> tuple[Model, str]:
         rules: the rules.
 
     Returns:
-        the model, and the name of the prepared records.
+        the model, and the names of the prepared records and of the pairs that blocking finds.
     """
     fields = rules.fields(day_first(engine, raw, rules))
     every = blocking.key_columns(engine, fields)
@@ -71,7 +71,7 @@ def train(engine: Engine, raw: str, rules: LinkageRules) -> tuple[Model, str]:
         rules=tuple(chosen),
     )
     pairs = blocking.pairs_of(engine, prepared, chosen, pairs=rules.pairs)
-    return fit(engine, prepared, pairs, first, rules), prepared
+    return fit(engine, prepared, pairs, first, rules), prepared, pairs
 
 
 def _rules(

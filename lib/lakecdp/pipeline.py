@@ -40,7 +40,10 @@ DAILY: tuple[JobSpec, ...] = (
     JobSpec("02_silver/conform", "conform records", ("01_bronze/ingest",)),
     JobSpec("02_silver/sessionize", "put events into sessions", ("02_silver/conform",)),
     JobSpec("02_silver/assemble", "assemble orders", ("02_silver/conform",)),
-    JobSpec("03_identity/resolve", "resolve identities", ("02_silver/conform",)),
+    JobSpec("03_identity/match", "link records without keys", ("02_silver/conform",)),
+    JobSpec(
+        "03_identity/resolve", "resolve identities", ("02_silver/conform", "03_identity/match")
+    ),
     JobSpec("03_identity/golden", "choose golden records", ("03_identity/resolve",)),
     JobSpec(
         "04_tags/features",

@@ -25,7 +25,9 @@ ATTRIBUTE, DECISION = "silver.attribute", "identity.decision"
 MANUAL = "manual"
 """Source of links that persons have decided."""
 DATED = ("silver.event", "silver.order_header", "silver.order_line")
-INPUTS = (*DATED, ATTRIBUTE, DECISION)
+MATCH = "identity.match"
+"""Pairs of records linked by probability."""
+INPUTS = (*DATED, ATTRIBUTE, DECISION, MATCH)
 EDGE_KEY = ["node_a", "node_b", "source", "target"]
 EDGE_FACTS = ["type_a", "type_b", "weight", "first_seen", "last_seen", "evidence"]
 REMOVED = "removed"
@@ -37,6 +39,7 @@ _RECORD = {
     "silver.order_line": ("ordered_at", "concat_ws('/', order_id, line_id)"),
     "silver.attribute": ("observed_at", "name"),
     "identity.decision": ("CAST(decided_on AS TIMESTAMP)", "decision_id"),
+    "identity.match": ("CAST(NULL AS TIMESTAMP)", "coalesce(evidence, '')"),
 }
 
 
@@ -61,6 +64,26 @@ def as_records(decisions: DataFrame) -> DataFrame:
             "source": F.lit(MANUAL),
             "owner_node": F.col("node_a"),
             "identifiers": F.when(linked, F.array(*ends)),
+        }
+    )
+
+
+def match_edges(matches: DataFrame) -> DataFrame:
+    """Pairs linked by probability (identity.match), in the shape of silver records.
+
+    Returns:
+        The columns of identity.match, source, owner_node and identifiers; `probability` becomes the
+        weight of the edge.
+    """
+    ends = [
+        F.struct(F.col(f"type_{e}").alias("type"), F.col(f"node_{e}").alias("node_id"))
+        for e in ("a", "b")
+    ]
+    return matches.withColumns(
+        {
+            "source": F.concat(F.lit("linkage:"), F.col("linkage")),
+            "owner_node": F.col("node_a"),
+            "identifiers": F.when(F.col("decision") == "link", F.array(*ends)),
         }
     )
 

@@ -20,11 +20,13 @@ from lakecdp.identity.evidence import (
     EDGE_FACTS,
     EDGE_KEY,
     INPUTS,
+    MATCH,
     NODE_FACTS,
     REMOVED,
     Changes,
     as_records,
     in_force,
+    match_edges,
 )
 from lakecdp.identity.grouping import OPEN, Flags, Grouping, Ints, group
 from lakecdp.identity.increment import increment
@@ -35,7 +37,7 @@ from lakecdp.platform.batch import Batch
 NODE, EDGE, LINK, CHANGE = "identity.node", "identity.edge", "identity.link", "identity.change"
 READS = (*INPUTS, "silver.vacated")
 WRITES = (NODE, EDGE, LINK, CHANGE)
-VERSION = "2"
+VERSION = "3"
 WHOLE_BELOW = 1_000_000
 _NONE = np.zeros(0, dtype=np.int64)
 _NO_FLAGS = np.zeros(0, dtype=np.bool_)
@@ -122,7 +124,7 @@ class _Tables:
         """The published rows, of edges those whose evidence stands."""
         if name not in self._open:
             rows = self.batch.read(name)
-            shape = {EDGE: in_force, DECISION: as_records}.get(name)
+            shape = {EDGE: in_force, DECISION: as_records, MATCH: match_edges}.get(name)
             self._open[name] = shape(rows) if shape else rows
         return self._open[name]
 

@@ -66,7 +66,7 @@ def candidates(
     names = [f.name for f in model.fields]
     empty = not model.rules or not engine.one(f"SELECT count(*) FROM {looked}")[0]
     if empty:
-        return _SHAPE.empty_table()
+        return SHAPE.empty_table()
     table = scored(engine, prepared, looked, model, rules.thresholds.review)
     weights = [
         f"mw_{n}" + (f" + mw_tf_adj_{n}" if n in model.frequencies else "") + f" AS w_{n}"
@@ -79,10 +79,10 @@ def candidates(
         f"JOIN {prepared} AS r ON r.id = s.id_r ORDER BY a, b"
     )
     told = _evidence(rows, names)
-    return rows.select(_SHAPE.names[:-1]).append_column("evidence", told).cast(_SHAPE)
+    return rows.select(SHAPE.names[:-1]).append_column("evidence", told).cast(SHAPE)
 
 
-_SHAPE = pa.schema(
+SHAPE = pa.schema(
     [
         ("a", pa.int64()),
         ("b", pa.int64()),

@@ -30,7 +30,28 @@ SETS: dict[str, tuple[tuple[str, ...], str, str | None]] = {
     "fake_1000": (("splink/fake_1000.csv.gz",), "cluster", None),
     "fake_20000": (("splink/fake_20000.csv.gz",), "group", None),
 }
-_HEADS = ["b", "br", "c", "ch", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "w"]
+_HEADS = [
+    "b",
+    "br",
+    "c",
+    "ch",
+    "d",
+    "f",
+    "g",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "v",
+    "w",
+]
 _HEARTS = ["a", "e", "i", "o", "u", "ai", "ea", "ie", "oo"]
 _TAILS = ["", "n", "r", "l", "s", "t", "ck", "nd", "th", "m"]
 _STREETS = ["street", "road", "place", "avenue", "crescent", "close", "circuit", "drive"]
@@ -40,10 +61,12 @@ def words(rng: np.random.Generator, many: int, syllables: int) -> list[str]:
     """Invented words, each once."""
     found: dict[str, None] = {}
     while len(found) < many:
-        found["".join(
-            str(rng.choice(_HEADS)) + str(rng.choice(_HEARTS)) + str(rng.choice(_TAILS))
-            for _ in range(int(rng.integers(1, syllables + 1)))
-        )] = None
+        found[
+            "".join(
+                str(rng.choice(_HEADS)) + str(rng.choice(_HEARTS)) + str(rng.choice(_TAILS))
+                for _ in range(int(rng.integers(1, syllables + 1)))
+            )
+        ] = None
     return list(found)
 
 
@@ -74,19 +97,23 @@ def made(n: int, seed: int = 7) -> pd.DataFrame:
     suburbs = words(rng, 2500, 3)
     at = rng.integers(0, len(suburbs), first)
     born = pd.Timestamp("1930-01-01") + pd.to_timedelta(rng.integers(0, 29000, first), unit="D")
-    table = pd.DataFrame({
-        "given_name": drawn(rng, words(rng, 1500, 2), first),
-        "surname": drawn(rng, words(rng, 9000, 3), first),
-        "street_number": rng.integers(1, 250, first).astype(str),
-        "address_1": drawn(rng, words(rng, 6000, 3), first, 0.4) + " " + rng.choice(_STREETS, first),
-        "address_2": drawn(rng, words(rng, 5000, 3), first, 0.3),
-        "suburb": np.array(suburbs, dtype=object)[at],
-        "postcode": (2000 + at).astype(str),
-        "state": np.array(["nsw", "vic", "qld", "wa", "sa", "tas"], dtype=object)[at % 6],
-        "date_of_birth": born.strftime("%Y%m%d"),
-        "soc_sec_id": rng.integers(1_000_000, 9_999_999, first).astype(str),
-        "person": np.arange(first).astype(str),
-    }).astype(object)
+    table = pd.DataFrame(
+        {
+            "given_name": drawn(rng, words(rng, 1500, 2), first),
+            "surname": drawn(rng, words(rng, 9000, 3), first),
+            "street_number": rng.integers(1, 250, first).astype(str),
+            "address_1": drawn(rng, words(rng, 6000, 3), first, 0.4)
+            + " "
+            + rng.choice(_STREETS, first),
+            "address_2": drawn(rng, words(rng, 5000, 3), first, 0.3),
+            "suburb": np.array(suburbs, dtype=object)[at],
+            "postcode": (2000 + at).astype(str),
+            "state": np.array(["nsw", "vic", "qld", "wa", "sa", "tas"], dtype=object)[at % 6],
+            "date_of_birth": born.strftime("%Y%m%d"),
+            "soc_sec_id": rng.integers(1_000_000, 9_999_999, first).astype(str),
+            "person": np.arange(first).astype(str),
+        }
+    ).astype(object)
     columns = [c for c in table.columns if c != "person"]
     table.loc[rng.random(first) < 0.3, "address_2"] = ""
     again = table.iloc[rng.integers(0, first, n - first)].reset_index(drop=True)
@@ -103,7 +130,8 @@ def made(n: int, seed: int = 7) -> pd.DataFrame:
 
 def show(name: str, e: Evaluation) -> None:
     s, d = e.linked, e.direct
-    assert s is not None and d is not None
+    assert s is not None
+    assert d is not None
     print(
         f"{name:<12}{e.records:>9,} records  linked: precision {s.precision:.5f} recall {s.recall:.5f} "
         f"F1 {s.f1:.5f}  by probability alone: F1 {d.f1:.5f}  queue {e.queue[0]:,} "
@@ -113,7 +141,9 @@ def show(name: str, e: Evaluation) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--made", type=int, default=120_000)
     parser.add_argument("--only")
     args = parser.parse_args()

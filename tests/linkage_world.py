@@ -6,10 +6,44 @@ import random
 
 import pandas as pd
 
-GIVEN = "anna bert clara david emma felix greta hugo ida jonas karla leo mara nils olga paul".split()
-ENDS = "mann berg feld stein hoff bach wald dorf".split()
-HEADS = "acker birn claus dorn ebel frank grim hart iser jung kalt lang mohr neu ost pfeil".split()
-TOWNS = "altona bergdorf celle dessau eutin fulda gera husum".split()
+GIVEN = [
+    "anna",
+    "bert",
+    "clara",
+    "david",
+    "emma",
+    "felix",
+    "greta",
+    "hugo",
+    "ida",
+    "jonas",
+    "karla",
+    "leo",
+    "mara",
+    "nils",
+    "olga",
+    "paul",
+]
+ENDS = ["mann", "berg", "feld", "stein", "hoff", "bach", "wald", "dorf"]
+HEADS = [
+    "acker",
+    "birn",
+    "claus",
+    "dorn",
+    "ebel",
+    "frank",
+    "grim",
+    "hart",
+    "iser",
+    "jung",
+    "kalt",
+    "lang",
+    "mohr",
+    "neu",
+    "ost",
+    "pfeil",
+]
+TOWNS = ["altona", "bergdorf", "celle", "dessau", "eutin", "fulda", "gera", "husum"]
 
 
 def persons(count: int, seed: int = 3) -> list[dict[str, str]]:
@@ -41,7 +75,9 @@ def mistaken(person: dict[str, str], dice: random.Random) -> dict[str, str]:
     if dice.random() < 0.5:
         year, month, day = row["birthday"].split("-")
         row["birthday"] = f"{year}-{day}-{month}" if int(day) <= 12 else f"{year}-{month}-01"
-    row["phone"] = row["phone"][:3] + "****" + row["phone"][-4:] if dice.random() < 0.4 else row["phone"]
+    row["phone"] = (
+        row["phone"][:3] + "****" + row["phone"][-4:] if dice.random() < 0.4 else row["phone"]
+    )
     return row
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from tests.linkage_world import two_files
 
 from lakecdp.identity.linkage.decide import BEATEN, IMPLIED, LINK, REVIEW, Pairs, decide
 from lakecdp.identity.linkage.engine import Duck
@@ -18,7 +19,6 @@ from lakecdp.identity.linkage.kinds import KINDS, Field, clean
 from lakecdp.identity.linkage.model import Model
 from lakecdp.identity.linkage.rules import LinkageRules, load
 from lakecdp.platform.errors import ConfigError, UsageError
-from tests.linkage_world import two_files
 
 DATA = Path(os.environ.get("LAKECDP_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 KINDS_HERE = {
@@ -107,7 +107,8 @@ def test_two_files_are_linked_one_to_one_without_labels() -> None:
     assert found.linked.f1 >= 0.98
     assert set(found.model.free) == {"one", "two"}
     linked = found.pairs[found.pairs["decision"] == "link"]
-    assert linked["a"].is_unique and linked["b"].is_unique
+    assert linked["a"].is_unique
+    assert linked["b"].is_unique
     again = evaluate(table, rules(), table["person"])
     assert again.model.to_json() == found.model.to_json()
     pd.testing.assert_frame_equal(again.pairs, found.pairs)
@@ -118,7 +119,9 @@ def test_two_files_are_linked_one_to_one_without_labels() -> None:
 
 def test_what_has_no_partner_is_left_alone() -> None:
     table = two_files()
-    strangers = pd.concat([table[table["source"] == "one"].head(200), table[table["source"] == "two"].tail(60)])
+    strangers = pd.concat(
+        [table[table["source"] == "one"].head(200), table[table["source"] == "two"].tail(60)]
+    )
     mine = strangers.reset_index(drop=True)
     found = evaluate(mine, rules(), mine["person"])
     assert found.linked is not None
@@ -196,7 +199,9 @@ def test_febrl4_is_linked() -> None:
     if not files[0].is_file():
         pytest.skip(f"{files[0]} is not there")
     table = read(files)
-    found = evaluate(table, rules_for(table, 2, ["rec_id"]), truth_of(table, "rec_id", r"rec-(\d+)"))
+    found = evaluate(
+        table, rules_for(table, 2, ["rec_id"]), truth_of(table, "rec_id", r"rec-(\d+)")
+    )
     assert found.linked is not None
     assert found.linked.all_true == 5000
     assert found.linked.f1 >= 0.999

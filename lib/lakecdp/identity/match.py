@@ -213,24 +213,30 @@ class _Linkage:
             now = now[touched]
         now = now.sort_values(_KEY, kind="stable").reset_index(drop=True)
         table = pa.Table.from_pandas(now[found.schema.names], found.schema, preserve_index=False)
-        return now.assign(decision=decided(table, self.rules, model))
+        out: pd.DataFrame = now.assign(decision=decided(table, self.rules, model))
+        return out
 
     def _differing(self, now: pd.DataFrame, fresh: np.ndarray | None) -> pd.DataFrame:
         """Pairs to write: new, changed or withdrawn."""
         if "decision" not in now:
             now = now.assign(decision=pd.Series(dtype=object))
         was = self.before
-        both = now.merge(was[[*_KEY, *_TOLD, "first_matched_at"]], "left", _KEY, suffixes=("", "_was"))
+        both = now.merge(
+            was[[*_KEY, *_TOLD, "first_matched_at"]], "left", _KEY, suffixes=("", "_was")
+        )
         differs = np.zeros(len(both), dtype=bool)
         for name in _TOLD:
             differs |= (both[name] != both[f"{name}_was"]).to_numpy()
         gone = was[was["decision"] != WITHDRAWN]
         if fresh is not None:
             gone = gone[gone["a"].isin(fresh) | gone["b"].isin(fresh)]
-        left = gone.merge(now[_KEY], "left", _KEY, indicator=True)["_merge"].to_numpy() == "left_only"
+        left = (
+            gone.merge(now[_KEY], "left", _KEY, indicator=True)["_merge"].to_numpy() == "left_only"
+        )
         columns = [*_KEY, *_TOLD, "first_matched_at"]
         ended = gone[left].assign(decision=WITHDRAWN)[columns]
-        return pd.concat([both[differs][columns], ended], ignore_index=True)
+        out: pd.DataFrame = pd.concat([both[differs][columns], ended], ignore_index=True)
+        return out
 
     def _ordered(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Rows in the columns of identity.match: the stronger identifier first."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from lakecdp.identity.linkage import kinds
 from lakecdp.identity.linkage.engine import Engine
@@ -66,14 +67,8 @@ def joined(keys: Sequence[Key], alias: str = "") -> str:
     return " || '|' || ".join(f"{dot}{k.column}" for k in keys)
 
 
-def pairs_in(alias: str, pairs: str) -> str:
-    """SQL of the number of pairs in a block."""
-    n = f"cast({alias} AS DOUBLE)"
-    return f"({n} * {n} - _same) / 2" if pairs == "between" else f"{n} * ({n} - 1) / 2"
-
-
 def choose(
-    engine: Engine, prepared: str, every: Sequence[Key], *, pairs: str, budget: float, seed: int
+    engine: Engine, prepared: str, every: Sequence[Key], *, budget: float, seed: int
 ) -> list[Rule]:
     """Rules for these records.
 
@@ -81,7 +76,6 @@ def choose(
         engine: where they are.
         prepared: the prepared records.
         every: the keys that rules may use.
-        pairs: within, between or all.
         budget: pairs in all.
         seed: of the trial.
     """
@@ -107,7 +101,7 @@ def choose(
             break
         keys, hits, _ = candidates[best]
         tried.add(keys)
-        rule, cost, kept = fitted(engine, prepared, keys, pairs, max((budget - spent) / 3, records))
+        rule, cost, kept = fitted(engine, prepared, keys, max((budget - spent) / 3, records))
         if rule is None or kept < 0.2:
             continue
         lucky = np.random.default_rng(seed + len(tried)).random(TRIALS) < kept
@@ -166,7 +160,7 @@ def _trial(every: Sequence[Key], share: Mapping[Key, float], seed: int) -> dict[
 
 
 def fitted(
-    engine: Engine, prepared: str, keys: Sequence[Key], pairs: str, budget: float
+    engine: Engine, prepared: str, keys: Sequence[Key], budget: float
 ) -> tuple[Rule | None, float, float]:
     """A rule with the largest blocks that its budget allows.
 
@@ -226,8 +220,6 @@ def pairs_of(
         only = f"SELECT id, source, {value} AS v FROM {prepared} WHERE {value} IS NOT NULL"
         if rule.refused:
             name = engine.fresh("refused")
-            import pyarrow as pa
-
             engine.give(name, pa.table({"h": pa.array(rule.refused, pa.int64())}))
             only += f" AND {engine.dialect.hashed(value)} NOT IN (SELECT h FROM {name})"
         left = engine.table(engine.fresh("block"), only)

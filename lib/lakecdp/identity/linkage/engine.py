@@ -43,6 +43,10 @@ class Engine(ABC):
     def splink(self) -> Any:
         """Splink's way to the same tables."""
 
+    def keep(self, name: str) -> str:
+        """Take charge of a table that Splink has made; returns its name."""
+        return name
+
     @abstractmethod
     def close(self) -> None:
         """Give back what is held."""
@@ -73,24 +77,29 @@ class Duck(Engine):
         self.connection = duckdb.connect(":memory:", config=settings)
 
     def table(self, name: str, query: str) -> str:
+        """See `Engine`."""
         self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
         return name
 
     def give(self, name: str, rows: pa.Table) -> str:
+        """See `Engine`."""
         self.connection.register("_given", rows)
         self.table(name, "SELECT * FROM _given")
         self.connection.unregister("_given")
         return name
 
     def rows(self, query: str) -> pa.Table:
+        """See `Engine`."""
         return self.connection.sql(query).to_arrow_table()
 
     def splink(self) -> Any:
+        """See `Engine`."""
         from splink import DuckDBAPI
 
         return DuckDBAPI(self.connection)
 
     def close(self) -> None:
+        """See `Engine`."""
         self.connection.close()
 
 
@@ -104,40 +113,49 @@ class Cluster(Engine):
     def __init__(self, spark: SparkSession):
         self.dialect = Dialect(spark=True)
         self.spark = spark
-        self._held: list[Any] = []
         self._views: list[str] = []
         _functions(spark)
 
     def table(self, name: str, query: str) -> str:
-        frame = self.spark.sql(query).persist()
-        self._held.append(frame)
-        return self._view(name, frame)
+        """See `Engine`."""
+        # A table is joined with itself many times over: a plan that grew with every step would be
+        # planned for longer than it runs.
+        return self._view(name, self.spark.sql(query).localCheckpoint())
 
     def give(self, name: str, rows: Any) -> str:
+        """See `Engine`."""
         frame = self.spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows
         return self._view(name, frame)
 
     def _view(self, name: str, frame: Any) -> str:
+        """See `Engine`."""
         frame.createOrReplaceTempView(name)
         self._views.append(name)
         return name
 
+    def keep(self, name: str) -> str:
+        """See `Engine`."""
+        self._views.append(name)
+        return name
+
     def rows(self, query: str) -> pa.Table:
+        """See `Engine`."""
         return self.spark.sql(query).toArrow()
 
     def splink(self) -> Any:
+        """See `Engine`."""
         from splink import SparkAPI
 
-        return SparkAPI(
+        return SparkAPI(  # type: ignore[no-untyped-call]
             spark_session=self.spark,
             break_lineage_method="persist",
             register_udfs_automatically=False,
         )
 
     def close(self) -> None:
-        for frame in self._held:
-            frame.unpersist()
+        """See `Engine`."""
         for name in self._views:
+            self.spark.table(name).unpersist()
             self.spark.catalog.dropTempView(name)
 
 
@@ -148,5 +166,8 @@ def _functions(spark: SparkSession) -> None:
 
     package = "uk.gov.moj.dash.linkage"
     spark.sql(f"ADD JAR '{similarity_jar_location()}'")
-    for name, cls in (("jaro_winkler", "JaroWinklerSimilarity"), ("damerau_levenshtein", "LevDamerauDistance")):
+    for name, cls in (
+        ("jaro_winkler", "JaroWinklerSimilarity"),
+        ("damerau_levenshtein", "LevDamerauDistance"),
+    ):
         spark.udf.registerJavaFunction(name, f"{package}.{cls}", DoubleType())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from lakecdp.identity.linkage.engine import Duck
 from lakecdp.identity.linkage.infer import infer, safe
 from lakecdp.identity.linkage.model import Model
 from lakecdp.identity.linkage.pairs import decided, trained
-from lakecdp.identity.linkage.rules import LinkageRules
+from lakecdp.identity.linkage.rules import LinkageRules, find, load
 from lakecdp.platform.errors import UsageError
+from lakecdp.platform.settings import Conf
 
 ID, SOURCE, TRUTH = "id", "source", "truth"
 
@@ -63,8 +64,8 @@ class Evaluation:
         rules: the rules, given or inferred.
         records: number of records.
         model: what was learnt.
-        pairs: pairs worth a review or more, with their decision and, in `row_a` and `row_b`, the
-            places of the records in the files as one.
+        pairs: pairs worth a review or more, with their decision; `a` and `b` are the places of
+            the records in the files taken as one, from 0.
         seconds: from records to decisions.
         linked: pairs decided `link` and implied by links.
         direct: pairs by their own probability alone, at the link threshold.
@@ -79,7 +80,35 @@ class Evaluation:
     linked: Score | None = None
     direct: Score | None = None
     queue: tuple[int, int | None] = (0, None)
-    notes: list[str] = field(default_factory=list)
+
+    def told(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The pairs with the values of both records side by side."""
+        out = self.pairs[["decision", "probability", "weight", "evidence", "a", "b"]]
+        names = list(dict.fromkeys(safe(c.attribute or n) for n, c in self.rules.columns.items()))
+        for name in [SOURCE, *names]:
+            for end in ("a", "b"):
+                out = out.assign(**{f"{name}_{end}": table[name].to_numpy()[self.pairs[end]]})
+        return out.sort_values(["weight", "a", "b"], ascending=[False, True, True])
+
+
+def inputs(given: Sequence[str], conf: Conf) -> tuple[LinkageRules | None, list[Path]]:
+    """Rules, where the first of the arguments names some, and files.
+
+    Raises:
+        UsageError: no file is given, or more than two.
+        ConfigError: the rules are wrong.
+    """
+    rules, rest = None, list(given)
+    first = Path(rest[0])
+    if first.suffix in (".yaml", ".yml"):
+        if not first.is_file():
+            raise UsageError(f"There is no file {first}.")
+        rules, rest = load(first), rest[1:]
+    elif not first.suffix and not first.is_file():
+        rules, rest = find(conf, rest[0]), rest[1:]
+    if not 1 <= len(rest) <= 2:
+        raise UsageError("Give one file of records, or two that are to be linked.")
+    return rules, [Path(f) for f in rest]
 
 
 def read(files: Sequence[Path]) -> pd.DataFrame:
@@ -98,7 +127,11 @@ def read(files: Sequence[Path]) -> pd.DataFrame:
                 table = pd.read_parquet(path).astype("string").astype(object)
             else:
                 table = pd.read_csv(
-                    path, dtype=str, skipinitialspace=True, keep_default_na=False, sep=_separator(path)
+                    path,
+                    dtype=str,
+                    skipinitialspace=True,
+                    keep_default_na=False,
+                    sep=_separator(path),
                 )
         except (ValueError, OSError, UnicodeDecodeError) as e:
             raise UsageError(f"{path} cannot be read: {' '.join(str(e).split())}.") from None
@@ -188,7 +221,9 @@ def evaluate(
     try:
         schema = [pa.field(ID, pa.int64()), *(pa.field(n, pa.string()) for n in attributes)]
         given = pa.Table.from_pandas(
-            wanted, schema=pa.schema([*schema, pa.field("source", pa.string())]), preserve_index=False
+            wanted,
+            schema=pa.schema([*schema, pa.field("source", pa.string())]),
+            preserve_index=False,
         )
         raw = engine.give("records", given)
         model, found = trained(engine, raw, rules)
@@ -226,6 +261,7 @@ def _judge(out: Evaluation, table: pd.DataFrame, truth: pd.Series) -> None:
 
 def _count(group: np.ndarray, source: np.ndarray, pairs: str) -> int:
     """Pairs of records of one group that are to be compared."""
+
     def inside(x: np.ndarray) -> int:
         k = np.unique(x, return_counts=True)[1].astype(np.int64)
         return int((k * (k - 1) // 2).sum())
@@ -243,12 +279,18 @@ def lines(e: Evaluation) -> Iterator[str]:
     for name, rule in e.rules.columns.items():
         yield f"  {name:<20}{rule.kind}"
     yield f"pairs compared       {e.rules.pairs:>12}"
-    free = ", ".join(e.model.free) if e.rules.free_of_duplicates == "auto" else str(e.rules.free_of_duplicates)
+    free = (
+        ", ".join(e.model.free)
+        if e.rules.free_of_duplicates == "auto"
+        else str(e.rules.free_of_duplicates)
+    )
     yield f"free of duplicates   {free or 'none':>12}"
     count = e.pairs["decision"].value_counts()
     yield f"links                {int(count.get('link', 0)):>12,}"
     review, true = e.queue
-    yield f"for review           {review:>12,}" + (f"  ({true:,} of them true)" if true is not None else "")
+    yield f"for review           {review:>12,}" + (
+        f"  ({true:,} of them true)" if true is not None else ""
+    )
     if e.linked is not None and e.direct is not None:
         yield f"true pairs           {e.linked.all_true:>12,}"
         for label, s in (("linked", e.linked), ("by probability alone", e.direct)):

@@ -18,12 +18,16 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (r"(street|house|building|flat|unit)_?(no|num|number|nr)\d?", "street_number"),
     (r"(address|addr|street|strasse|road)_?(line)?_?\d?|address\w*", "address"),
     (r"(city|town|suburb|locality|village|place|birth_?place|ort|municipality)", "city"),
-    (r"(ssn|soc_?sec\w*|social_?security\w*|nhs\w*|passport\w*|nino|tax\w*|licen[cs]e\w*|national\w*|insurance\w*|medicare\w*|id_?(card|number|no))", "identifier"),
-    (r"(state|province|county|region|country|gender|sex|title|nationality|occupation|race|ethnicity|marital\w*)", "category"),
+    (r"(nationality|state|province|county|region|country|gender|sex|title)", "category"),
+    (r"(occupation|race|ethnicity|marital\w*)", "category"),
+    (r"(ssn|soc_?sec\w*|social_?security\w*|nhs\w*|passport\w*|nino|tax\w*)", "identifier"),
+    (r"(licen[cs]e\w*|national\w*|insurance\w*|medicare\w*|id_?(card|number|no))", "identifier"),
     (r"(age|height|weight|income|amount|price|year|month|day|by|bm|bd|birth_?(year|month|day))", "number"),
 )  # fmt: skip
 
-_KEY = re.compile(r"(unique_?id|rec(ord)?_?id|id|row_?(id|num|number)|index|uid|key|source_?dataset)")
+_KEY = re.compile(
+    r"(unique_?id|rec(ord)?_?id|id|row_?(id|num|number)|index|uid|key|source_?dataset)"
+)
 _DATE = re.compile(r"\s*(\d{4}\D\d{1,2}\D\d{1,2}|\d{1,2}\D\d{1,2}\D\d{4}|(1[89]|20)\d{6})\b")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"\+?[\d\s().\-/]{7,18}")

@@ -143,7 +143,8 @@ def clean(d: Dialect, field: Field, x: str) -> str:
     elif field.kind == "partial_phone":
         body = _masked(d, x)
     elif field.kind == "email":
-        body = f"CASE WHEN {x} LIKE '%_@_%' THEN {d.substitute(d.plain(x), '[[:space:]]+' if not d.spark else chr(92) + 's+')} END"
+        address = d.substitute(d.plain(x), r"\s+")
+        body = f"CASE WHEN {x} LIKE '%_@_%' THEN {address} END"
     elif field.kind == "number":
         body = f"CASE WHEN {d.number(x)} IS NOT NULL THEN trim({x}) END"
     elif field.kind in ("identifier", "postcode", "category", "street_number"):
@@ -333,9 +334,7 @@ def _partial_phone(_: Dialect, field: Field) -> list[Level]:
     least = f"least(length({tail_l}), length({tail_r}))"
     tails = f"{least} >= 2 AND right({tail_l}, {least}) = right({tail_r}, {least})"
     # Where one of the two is whole, its first digits are held against the head of the other.
-    heads = (
-        f"substr({a}, 1, length({head_r})) = {head_r} OR substr({b}, 1, length({head_l})) = {head_l}"
-    )
+    heads = f"substr({a}, 1, length({head_r})) = {head_r} OR substr({b}, 1, length({head_l})) = {head_l}"
     return [
         Level(EXACT, f"{a} = {b}", True),
         Level("head and end", f"({tails}) AND ({heads})"),
@@ -388,9 +387,17 @@ def keys(d: Dialect, field: Field) -> dict[str, str]:
         case "given_name" | "surname" | "city":
             return {"": x, "sound": _sound(d, x), "start": f"substr({x}, 1, 3)"}
         case "full_name":
-            return {"": f"{x}_s", "first": d.group(x, r"^([^ ]+)", 1), "last": d.group(x, r"([^ ]+)$", 1)}
+            return {
+                "": f"{x}_s",
+                "first": d.group(x, r"^([^ ]+)", 1),
+                "last": d.group(x, r"([^ ]+)$", 1),
+            }
         case "address" | "text":
-            return {"": f"{x}_s", "start": f"substr({x}_s, 1, 8)", "first": d.group(x, r"^([^ ]+)", 1)}
+            return {
+                "": f"{x}_s",
+                "start": f"substr({x}_s, 1, 8)",
+                "first": d.group(x, r"^([^ ]+)", 1),
+            }
         case "date":
             return {
                 "": x,

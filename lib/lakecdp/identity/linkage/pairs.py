@@ -128,9 +128,7 @@ def decided(
     found: pa.Table, rules: LinkageRules, model: Model, fixed: np.ndarray | None = None
 ) -> np.ndarray:
     """The decision on each pair; see `decide`."""
-    names = sorted(
-        {*found.column("source_a").to_pylist(), *found.column("source_b").to_pylist()}
-    )
+    names = sorted({*found.column("source_a").to_pylist(), *found.column("source_b").to_pylist()})
     number = {s: i for i, s in enumerate(names)}
     free = rules.free_of_duplicates
     held = model.free if free == AUTO else tuple(names) if free is True else free or ()

@@ -71,7 +71,7 @@ class LinkageRules(_Strict):
         "all", description="Pairs of one source, of two sources, or both"
     )
     free_of_duplicates: Literal["auto"] | bool | tuple[str, ...] = Field(
-        AUTO, description="Sources that hold nobody twice: true is all, auto finds out"
+        "auto", description="Sources that hold nobody twice: true is all, auto finds out"
     )
     thresholds: Thresholds = Thresholds()
     blocking: tuple[tuple[str, ...], ...] | None = Field(

@@ -41,7 +41,9 @@ def prepare(engine: Engine, raw: str, fields: Sequence[Field], keys: Mapping[Any
     return engine.table(engine.fresh("records"), f"SELECT *{named} FROM ({two}) AS two")
 
 
-def scored(engine: Engine, prepared: str, pairs: str, model: Model, at_least: float | None = None) -> str:
+def scored(
+    engine: Engine, prepared: str, pairs: str, model: Model, at_least: float | None = None
+) -> str:
     """Pairs with their weight, probability and level of every column.
 
     Args:
@@ -70,14 +72,10 @@ def scored(engine: Engine, prepared: str, pairs: str, model: Model, at_least: fl
     for field in model.fields:
         if field.name in model.frequencies:
             lookup = _frequencies(engine, prepared, field, model)
-            linker.table_management.register_term_frequency_lookup(
-                api.register(lookup), field.name
-            )
+            linker.table_management.register_term_frequency_lookup(api.register(lookup), field.name)
     linker.table_management.register_blocked_pairs_for_predict(api.register(pairs))
-    found = linker.inference.predict(
-        threshold_match_probability=at_least, warning_mode="never"
-    )
-    return str(found.physical_name)
+    found = linker.inference.predict(threshold_match_probability=at_least, warning_mode="never")
+    return engine.keep(str(found.physical_name))
 
 
 def _comparison(engine: Engine, field: Field, model: Model) -> dict[str, Any]:
@@ -116,7 +114,12 @@ def _frequencies(engine: Engine, prepared: str, field: Field, model: Model) -> s
     known = model.frequencies[field.name]
     name = engine.give(
         engine.fresh("frequent"),
-        pa.table({"h": pa.array(list(known), pa.int64()), "n": pa.array(list(known.values()), pa.int64())}),
+        pa.table(
+            {
+                "h": pa.array(list(known), pa.int64()),
+                "n": pa.array(list(known.values()), pa.int64()),
+            }
+        ),
     )
     x = field.name
     off = model.off(field)

@@ -95,5 +95,4 @@ class Dialect:
     def plain(self, x: str) -> str:
         """Lower case, without accents, blanks at the ends cut."""
         low = f"translate(lower(trim({x})), '{ACCENTED}', '{PLAIN}')"
-        low = f"replace(replace(replace({low}, 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe')"
-        return low
+        return f"replace(replace(replace({low}, 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe')"

@@ -78,14 +78,12 @@ def _rules(
     engine: Engine, prepared: str, rules: LinkageRules, every: list[blocking.Key], budget: float
 ) -> list[blocking.Rule]:
     if rules.blocking is None:
-        return blocking.choose(
-            engine, prepared, every, pairs=rules.pairs, budget=budget, seed=rules.seed
-        )
+        return blocking.choose(engine, prepared, every, budget=budget, seed=rules.seed)
     known = rules.keys()
     out = []
     for names in rules.blocking:
         keys = [blocking.Key(*known[n]) for n in names]
-        rule, _, _ = blocking.fitted(engine, prepared, keys, rules.pairs, budget)
+        rule, _, _ = blocking.fitted(engine, prepared, keys, budget)
         if rule is not None:
             out.append(rule)
     return out
@@ -101,9 +99,7 @@ def _start(engine: Engine, field: Field) -> tuple[Learnt, ...]:
     return tuple((n, float(a), float(b)) for n, a, b in zip(labels, m, u, strict=True))
 
 
-def fit(
-    engine: Engine, prepared: str, pairs: str, first: Model, rules: LinkageRules
-) -> Model:
+def fit(engine: Engine, prepared: str, pairs: str, first: Model, rules: LinkageRules) -> Model:
     """Learn levels, prior and frequencies; see the module."""
     (found,) = engine.one(f"SELECT count(*) FROM {pairs}")
     part, times = pairs, 1
@@ -207,7 +203,10 @@ def maximise(
         weight = near[1] * p
         before = [x.copy() for x in m]
         m = [_share(places[i], weight, len(m[i]), 3 * start[i]) for i in range(len(fields))]
-        u = [_share(beyond[i], far[1] * (1 - q), len(m[i]), _little(len(m[i]))) for i in range(len(fields))]
+        u = [
+            _share(beyond[i], far[1] * (1 - q), len(m[i]), _little(len(m[i])))
+            for i in range(len(fields))
+        ]
         prior = float(np.clip(weight.sum() * times / total, 0.1 / total, 0.5))
         if max(float(np.abs(x - y).max()) for x, y in zip(m, before, strict=True)) < 1e-6:
             break

@@ -24,8 +24,9 @@ class Dialect:
         return "spark" if self.spark else "duckdb"
 
     def substitute(self, x: str, pattern: str, by: str = "") -> str:
-        """Every match of a pattern replaced."""
-        pattern = pattern.replace("\\", "\\\\") if self.spark else pattern
+        """Every match of a pattern replaced; a quote in it is written twice."""
+        if self.spark:
+            pattern = pattern.replace("\\", "\\\\").replace("''", "\\'")
         flags = "" if self.spark else ", 'g'"
         return f"regexp_replace({x}, '{pattern}', '{by}'{flags})"
 

@@ -70,7 +70,16 @@ def test_the_dags_are_these_and_import_without_error(airflow: Airflow) -> None:
     assert "No data found" in airflow("dags", "list-import-errors")
     assert {d["dag_id"] for d in parsed(airflow("dags", "list", "-o", "json"))} == {"lakecdp_daily"}
     tasks = set(airflow("tasks", "list", "lakecdp_daily").split())
-    names = {"ingest", "conform", "sessionize", "assemble", "resolve", "golden", "features"}
+    names = {
+        "ingest",
+        "conform",
+        "sessionize",
+        "assemble",
+        "match",
+        "resolve",
+        "golden",
+        "features",
+    }
     names |= {"tag", "segment", "train_churn", "review_churn", "score_churn", "report"}
     assert names <= tasks
     assert {j.task for j in DAILY} == names

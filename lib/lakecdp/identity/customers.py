@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lakecdp.identity.arrays import firsts, places_of
 from lakecdp.identity.grouping import OPEN, Graph, Grouping, Ints
 
 NONE = 0
@@ -78,11 +79,12 @@ def assign(graph: Graph, grouping: Grouping, before: Before) -> After:
 
 def _founders(graph: Graph, label: Ints) -> pd.DataFrame:
     """Per label: founding node, and the label's place in order of founding."""
-    order = np.lexsort((graph.nodes, graph.first, label))
-    firsts = order[np.r_[True, label[order][1:] != label[order][:-1]]] if len(order) else order
-    place = np.empty(len(firsts), dtype=np.int64)
-    place[np.lexsort((graph.nodes[firsts], graph.first[firsts]))] = np.arange(len(firsts))
-    return pd.DataFrame({"node": graph.nodes[firsts], "place": place})
+    # Nodes are ascending, so that a stable order by time takes the smaller of two as old.
+    order = np.argsort(graph.first, kind="stable")
+    found = firsts(label, int(label.max(initial=-1)) + 1, order)
+    place = np.empty(len(found), dtype=np.int64)
+    place[np.lexsort((graph.nodes[found], graph.first[found]))] = np.arange(len(found))
+    return pd.DataFrame({"node": graph.nodes[found], "place": place})
 
 
 def _flows(label: Ints, prev: Ints, founders: pd.DataFrame) -> pd.DataFrame:
@@ -119,9 +121,9 @@ def _ledger(
     label, prev = grouping.label, before.customer
     pairs = _pairs(graph, grouping, before)
     joined = pairs[pairs["active"]]
-    new = np.flatnonzero(prev == NONE)
-    added = pd.Series(label[new]).value_counts().sort_index().rename_axis("label").rename("nodes")
-    fresh = added.reset_index()
+    added = np.bincount(label[prev == NONE], minlength=len(ids))
+    grown = np.flatnonzero(added)
+    fresh = pd.DataFrame({"label": grown, "nodes": added[grown]})
     lived = np.zeros(len(ids), dtype=np.bool_)
     lived[flows["label"].to_numpy(dtype=np.int64)] = True
     fresh["kind"] = np.where(lived[fresh["label"].to_numpy(dtype=np.int64)], "extend", "create")
@@ -164,17 +166,24 @@ def _ledger(
 
 
 def _pairs(graph: Graph, grouping: Grouping, before: Before) -> pd.DataFrame:
-    """Pairs in their fixed order, those that are no evidence any more last."""
+    """Pairs that may be the cause of a change, in their fixed order, vanished ones last."""
     a = np.concatenate([graph.a, before.withdrawn[0]])
     b = np.concatenate([graph.b, before.withdrawn[1]])
     label, prev = grouping.label, before.customer
     real = len(graph.a)
     active = np.zeros(len(a), dtype=np.bool_)
     active[:real] = grouping.verdict == OPEN
-    order = np.concatenate([grouping.order, np.arange(real, len(a))])
-    by = np.argsort(order)
+    by = np.concatenate([places_of(grouping.order), np.arange(real, len(a))])
+    fresh = active & ((prev[a] == NONE) | (prev[b] == NONE))
+    # Of the pairs that made a group grow the first alone is told, so the others, nearly all pairs
+    # of a first run, need not be looked at.
+    some = np.where(active, prev[a] != prev[b], label[a] != label[b])
+    grew = firsts(label[a], int(label.max(initial=-1)) + 1, by[fresh[by]])
+    some[grew[grew >= 0]] = True
+    at = by[some[by]]
+    a, b = a[at], b[at]
     # Ids stay whole numbers: object columns survive a left join where int64 would become double.
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "node_a": pd.array(graph.nodes[a], dtype="Int64"),
             "node_b": pd.array(graph.nodes[b], dtype="Int64"),
@@ -182,15 +191,11 @@ def _pairs(graph: Graph, grouping: Grouping, before: Before) -> pd.DataFrame:
             "label_b": label[b],
             "prev_a": prev[a],
             "prev_b": prev[b],
-            "active": active,
-            "fresh": (prev[a] == NONE) | (prev[b] == NONE),
-            "pair": pd.array(
-                np.where(np.arange(len(a)) < real, np.arange(len(a)), -1), dtype="Int64"
-            ),
+            "active": active[at],
+            "fresh": fresh[at],
+            "pair": pd.array(np.where(at < real, at, -1), dtype="Int64"),
         }
     )
-    frame = frame.iloc[by]
-    return frame[frame["active"] | (frame["label_a"] != frame["label_b"])]
 
 
 def _first(pairs: pd.DataFrame, label: str, *prevs: str) -> pd.DataFrame:

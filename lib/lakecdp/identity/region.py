@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lakecdp.governance.identifiers import IdentityRules, is_junk
+from lakecdp.identity.arrays import Numbers, Rows, one_per_pair, places
 from lakecdp.identity.evidence import DATED, DECISION, INPUTS, Changes
 from lakecdp.identity.grouping import (
     BLOCK,
@@ -77,6 +79,18 @@ def type_rules(rules: IdentityRules) -> TypeRules:
     )
 
 
+def said(verdict: Ints, because: Ints, names: tuple[str, ...]) -> NDArray[np.object_]:
+    """Verdicts in words, empty for OPEN."""
+    kinds = [*names, UNKNOWN]
+    out: NDArray[np.object_] = np.full(len(verdict), "", dtype=object)
+    shut = np.flatnonzero(verdict != OPEN)
+    rule = verdict[shut] * (len(kinds) + 1) + because[shut] + 1
+    for one in np.unique(rule).tolist():
+        why, kind = divmod(one, len(kinds) + 1)
+        out[shut[rule == one]] = f"{WHY[why]}:{kinds[kind - 1]}" if kind else WHY[why]
+    return out
+
+
 def ints(frame: pa.Table, name: str) -> Ints:
     """A column without nulls as whole numbers."""
     values: Ints = frame.column(name).to_numpy().astype(np.int64, copy=False)
@@ -104,7 +118,7 @@ def node_arrays(nodes: DataFrame, names: tuple[str, ...]) -> DataFrame:
     for code, status in STATUS.items():
         was = F.when(F.col("status") == status, code).otherwise(was)
     return nodes.select(
-        "node_id", _rank("type", names), _micros("first_seen", "first"), was.alias("was")
+        "node_id", rank_of("type", names), _micros("first_seen", "first"), was.alias("was")
     )
 
 
@@ -136,8 +150,8 @@ def pair_arrays(edges: DataFrame, names: tuple[str, ...]) -> DataFrame:
     return grouped.select(
         "node_a",
         "node_b",
-        _rank("type_a", names).alias("rank_a"),
-        _rank("type_b", names).alias("rank_b"),
+        rank_of("type_a", names).alias("rank_a"),
+        rank_of("type_b", names).alias("rank_b"),
         _micros("at", "seen"),
         "last",
         "grade",
@@ -149,7 +163,8 @@ def pair_arrays(edges: DataFrame, names: tuple[str, ...]) -> DataFrame:
     )
 
 
-def _rank(column: str, names: tuple[str, ...]) -> Column:
+def rank_of(column: str, names: tuple[str, ...]) -> Column:
+    """Place of a type in the order of strength; the last place for types unknown to the rules."""
     out = F.lit(len(names))
     for i, name in enumerate(names):
         out = F.when(F.col(column) == name, i).otherwise(out)
@@ -203,6 +218,8 @@ class Decided:
     def within(self, nodes: Ints) -> tuple[Ints, Ints]:
         """Places of the ends in `nodes` (ascending), for pairs with both ends there."""
         a, b = self.apart
+        if not len(a):
+            return _NONE, _NONE
         both = np.isin(a, nodes) & np.isin(b, nodes)
         return np.searchsorted(nodes, a[both]), np.searchsorted(nodes, b[both])
 
@@ -242,23 +259,163 @@ class Lake:
 
 def everything(lake: Lake) -> Region:
     """All nodes and pairs."""
-    nodes = node_arrays(lake.nodes, lake.names).toArrow().sort_by("node_id")
-    pairs = pair_arrays(lake.edges, lake.names).toArrow()
-    links = _links(lake.links).toArrow()
+    nodes = node_arrays(lake.nodes, lake.names).toArrow()
+    rows = evidence_rows(lake.edges).toArrow()
+    return whole(lake, nodes, rows, _links(lake.links).toArrow())
+
+
+def evidence_rows(edges: DataFrame, *more: Column) -> DataFrame:
+    """What grouping asks of rows of identity.edge; the pairs of `pair_arrays`, not yet drawn together.
+
+    Returns:
+        One row per row: node_a, node_b, at, seen and last (microseconds), grade, weight, told, source,
+        reason, changed.
+    """
+    told = F.col("target").isin(*RECORDED)
+    never = F.lit(UNDATED)
+    seen = F.when(F.col("target").isin(*DATED), F.unix_micros("first_seen"))
+    last = F.when(told, F.unix_micros("last_seen"))
+    grade = F.when(F.col("target") == DECISION, MANUAL).when(told, SEEN).otherwise(LIKELY)
+    return edges.select(
+        "node_a",
+        "node_b",
+        _micros("first_seen", "at"),
+        F.coalesce(seen, never).alias("seen"),
+        F.coalesce(last, never).alias("last"),
+        grade.cast("byte").alias("grade"),
+        F.coalesce("weight", F.lit(1.0)).alias("weight"),
+        told.alias("told"),
+        "source",
+        "reason",
+        F.col("_changed").alias("changed"),
+        *more,
+    )
+
+
+def whole(lake: Lake, nodes: pa.Table, rows: pa.Table, links: pa.Table) -> Region:
+    """A region of all that some tables hold.
+
+    Args:
+        lake: rules and decisions.
+        nodes: see `node_arrays`.
+        rows: see `evidence_rows`; both ends of each are among the nodes.
+        links: node_id, customer_id, since and open, closed ones too.
+    """
+    unordered = ints(nodes, "node_id")
+    by = np.argsort(unordered, kind="stable")
+    known = unordered[by]
+    rank, first, was = (ints(nodes, c)[by] for c in ("rank", "first", "was"))
+    pairs, told = drawn_together(known, rows)
+    over = over_told(known, rank, pairs, lake.rules)
+    graph = graph_of(lake, known, rank, first, _closed(lake, known, rank, was, over), pairs)
     ever, since = ints(links, "customer_id"), ints(links, "since")
     created = pd.Series(since, index=ever).groupby(level=0).min()
-    known, rank, was = ints(nodes, "node_id"), ints(nodes, "rank"), ints(nodes, "was")
-    a = np.searchsorted(known, ints(pairs, "node_a"))
-    b = np.searchsorted(known, ints(pairs, "node_b"))
-    over = _over(lake, known, rank, pairs, a, b)
-    closed = _closed(lake, known, rank, was, over)
-    graph = _graph(lake, known, rank, ints(nodes, "first"), closed, pairs)
     none = np.zeros(0, dtype=np.int64)
     current = links.filter(links.column("open"))
     index = pd.Index(ever)
     return _region(
-        graph, pairs, (none, none), was, current, created, lambda some: pd.Index(some).isin(index)
+        graph, told, (none, none), was, current, created, lambda some: pd.Index(some).isin(index)
     )
+
+
+def over_told(known: Ints, rank: Ints, pairs: Rows, rules: TypeRules) -> Flags:
+    """Nodes that records show with more others than they may meet; see `over_limit`."""
+    some = slice(None) if pairs.told.all() else pairs.told
+    return over_limit(known, rank, pairs.a[some], pairs.b[some], rules, pairs.seen[some])
+
+
+class Judged(Protocol):
+    """What a graph takes from a lake besides its tables; see `Lake`."""
+
+    @property
+    def rules(self) -> TypeRules:
+        """The types."""
+
+    @property
+    def decided(self) -> Decided:
+        """What persons have decided."""
+
+    @property
+    def until(self) -> int:
+        """End of the run date."""
+
+
+def graph_of(
+    lake: Judged, known: Ints, rank: Ints, first: Ints, closed: Ints, pairs: Rows
+) -> Graph:
+    """The graph of nodes and pairs whose places are known."""
+    return Graph(
+        known,
+        rank,
+        first,
+        closed,
+        pairs.a,
+        pairs.b,
+        pairs.seen,
+        pairs.grade,
+        pairs.weight,
+        lake.rules.expired(pairs.last, rank[pairs.b], lake.until),
+        lake.decided.within(known),
+    )
+
+
+def drawn_together(known: Ints, rows: pa.Table) -> tuple[Rows, pa.Table]:
+    """Rows of evidence as one per pair: as arrays, and as a table with the texts.
+
+    Args:
+        known: ids of the nodes, ascending.
+        rows: see `evidence_rows`.
+
+    Returns:
+        the pairs, and in the same order node_a, node_b, source, was, changed.
+    """
+    source, sources = numbered(rows.column("source"))
+    was, reasons = numbered(rows.column("reason"))
+    raw = Rows(
+        places(known, ints(rows, "node_a")),
+        places(known, ints(rows, "node_b")),
+        ints(rows, "at"),
+        ints(rows, "seen"),
+        ints(rows, "last"),
+        rows.column("grade").to_numpy(),
+        rows.column("weight").to_numpy(),
+        flags(rows, "told"),
+        source,
+        was,
+        flags(rows, "changed"),
+    )
+    pairs = one_per_pair(raw, len(known))
+    told = pa.table(
+        {
+            "node_a": known[pairs.a],
+            "node_b": known[pairs.b],
+            "source": pa.DictionaryArray.from_arrays(pairs.source, sources),
+            "was": pa.DictionaryArray.from_arrays(pairs.was, reasons),
+            "changed": pairs.changed,
+        }
+    )
+    return pairs, told
+
+
+def numbered(column: pa.ChunkedArray) -> tuple[Numbers, pa.Array]:
+    """Texts as numbers in their order, null as the empty one, and the texts."""
+    if not len(column):
+        return np.zeros(0, dtype=np.int32), pa.array([""], pa.string())
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    texts = ["" if t is None else str(t) for t in whole.dictionary.to_pylist()]
+    ordered = sorted({*texts, ""})
+    numbers = np.array([ordered.index(t) for t in texts] + [ordered.index("")], dtype=np.int32)
+    found = whole.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return numbers[found], pa.array(ordered, pa.string())
+
+
+def flags(frame: pa.Table, name: str) -> Flags:
+    """A column of truth values without nulls."""
+    found: Flags = frame.column(name).to_numpy().astype(np.bool_, copy=False)
+    return found
 
 
 def _over(lake: Lake, known: Ints, rank: Ints, pairs: pa.Table, a: Ints, b: Ints) -> Flags:
@@ -270,7 +427,8 @@ def _over(lake: Lake, known: Ints, rank: Ints, pairs: pa.Table, a: Ints, b: Ints
 def _closed(lake: Lake, known: Ints, rank: Ints, was: Ints, over: Flags) -> Ints:
     """Why each node joins nothing, where it does not: junk before block before limit."""
     closed: Ints = np.where(over, LIMIT, OPEN).astype(np.int64)
-    closed[np.isin(known, lake.decided.blocked)] = BLOCK
+    if len(lake.decided.blocked):
+        closed[np.isin(known, lake.decided.blocked)] = BLOCK
     closed[(was == JUNK) | (rank == len(lake.names))] = JUNK
     return closed
 
@@ -383,8 +541,11 @@ def _region(
     customer = np.zeros(len(known), dtype=np.int64)
     since = np.zeros(len(known), dtype=np.int64)
     owner = ints(links, "node_id")
-    here: Flags = np.isin(owner, known)
-    at = np.searchsorted(known, owner[here])
+    at = places(known, owner)
+    here: Flags = np.zeros(len(owner), dtype=np.bool_)
+    within = at < len(known)
+    here[within] = known[at[within]] == owner[within]
+    at = at[here]
     customer[at] = ints(links, "customer_id")[here]
     since[at] = ints(links, "since")[here]
     lost = links.filter(pa.array(~here))

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -15,6 +17,7 @@ from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity import evidence, region
 from lakecdp.identity.customers import NONE, After, Before, assign
 from lakecdp.identity.decisions import decided, nodes_of
+from lakecdp.identity.distributed import numbered_changes, regroup
 from lakecdp.identity.evidence import (
     DECISION,
     EDGE_FACTS,
@@ -31,7 +34,7 @@ from lakecdp.identity.evidence import (
 from lakecdp.identity.grouping import OPEN, Flags, Grouping, Ints, group
 from lakecdp.identity.increment import increment
 from lakecdp.identity.region import Lake, Region, ints
-from lakecdp.identity.shared import SHARED, kept_apart, of_device
+from lakecdp.identity.shared import SHARED, devices, kept_apart, of_device
 from lakecdp.platform.batch import Batch
 
 NODE, EDGE, LINK, CHANGE = "identity.node", "identity.edge", "identity.link", "identity.change"
@@ -39,8 +42,9 @@ READS = (*INPUTS, "silver.vacated")
 WRITES = (NODE, EDGE, LINK, CHANGE)
 VERSION = "3"
 WHOLE_BELOW = 1_000_000
+IN_MEMORY_EDGES = 20_000_000
 _NONE = np.zeros(0, dtype=np.int64)
-_NO_FLAGS = np.zeros(0, dtype=np.bool_)
+Texts = NDArray[np.object_]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,7 +71,13 @@ def fingerprint(rules: IdentityRules) -> str:
     return f"{VERSION}.{rules.fingerprint()}.{devices}"
 
 
-def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELOW) -> Outcome:
+def resolve(
+    batch: Batch,
+    rules: IdentityRules,
+    *,
+    whole_below: int = WHOLE_BELOW,
+    in_memory_edges: int = IN_MEMORY_EDGES,
+) -> Outcome:
     """Take in new evidence, group again what it touches, and write what differs.
 
     Args:
@@ -76,6 +86,8 @@ def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELO
         rules: the rules in force.
         whole_below: with so few edges all are looked at, in three reads, rather than first looking
             for those that the batch can change; what is written is the same.
+        in_memory_edges: so many edges are grouped on the driver, more by the executors; what is
+            written is the same.
     """
     tables = _Tables(batch)
     if batch.full:
@@ -87,6 +99,8 @@ def resolve(batch: Batch, rules: IdentityRules, *, whole_below: int = WHOLE_BELO
     if not batch.full and not len(seeds):
         found = None
     elif batch.full or tables.read(EDGE).count() <= whole_below:
+        if _size(tables, edges) > in_memory_edges:
+            return _regroup(tables, lake, edges, nodes, rules, in_memory_edges)
         found = region.everything(lake)
     else:
         found = region.touched(lake, seeds)
@@ -111,6 +125,12 @@ def end_of(day: date) -> int:
     """The end of a day (UTC), microseconds."""
     midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
     return (midnight - EPOCH) // timedelta(microseconds=1)
+
+
+def _size(tables: _Tables, edges: Changes) -> int:
+    """Rows of identity.edge, at most; the changes of an increment are few."""
+    before = tables.read(EDGE).count() if tables.batch.since.mark else 0
+    return before + (edges.rows.count() if tables.batch.full else 0)
 
 
 class _Tables:
@@ -184,7 +204,7 @@ def _write(
 ) -> Outcome:
     out, batch = Outcome(), tables.batch
     if found is None:
-        _write_nodes(tables, lake, nodes, None, _NO_FLAGS, _NO_FLAGS)
+        _write_nodes(tables, lake, nodes, None)
         _write_edges(tables, lake, edges, None)
         return out
     grouping = group(found.graph, lake.rules)
@@ -193,87 +213,107 @@ def _write(
     before = Before(found.customer, found.created, found.used, gone, withdrawn)
     after = assign(found.graph, grouping, before)
     said = reasons(found, grouping, lake.names)
-    out.blocked.update(r for r in said if r)
+    out.blocked.update(said[said != ""].tolist())
     out.nodes = len(found.graph.nodes)
-    devices = of_device(found.graph, rules)
-    shared = devices & kept_apart(found.graph, grouping.verdict)
-    _write_nodes(tables, lake, nodes, found, devices, shared)
-    _write_edges(tables, lake, edges, (found, said))
-    at = _moment(batch, found)
+    of = of_device(found.graph, rules)
+    shared = of & kept_apart(found.graph, grouping.verdict)
+    # A device may have been shared before; where all are written anew, it is told by being active.
+    doubtful = shared if batch.full else of
+    _write_nodes(tables, lake, nodes, F.broadcast(_statuses(lake, found, shared, doubtful)))
+    _write_edges(tables, lake, edges, _verdicts(lake, found, said))
+    at = _moment(batch, int(found.since.max(initial=0)))
     out.links = _write_links(batch, lake, found, after, at)
     _write_ledger(batch, lake, found, after, at)
     out.changes.update(after.ledger["kind"])
     return out
 
 
+def _regroup(
+    tables: _Tables,
+    lake: Lake,
+    edges: Changes,
+    nodes: Changes,
+    rules: IdentityRules,
+    in_memory_edges: int,
+) -> Outcome:
+    """Group everything on the executors."""
+    batch = tables.batch
+    gone = edges.gone.select("node_a", "node_b")
+    done = regroup(lake, gone, in_memory_edges, batch.hold, devices(rules))
+    out = Outcome(nodes=done.nodes)
+    _write_nodes(tables, lake, nodes, done.statuses)
+    _write_edges(tables, lake, edges, done.verdicts)
+    at = _moment(batch, done.latest)
+    ended = done.moved.where(F.col("before") != NONE).select(
+        "node_id", F.col("before").alias("customer_id"), "since", F.lit(True).alias("closed")
+    )
+    lost = done.lost.select("node_id", "customer_id", "since", F.lit(True).alias("closed"))
+    now = F.lit(_micros(at)).alias("since")
+    begun = done.moved.select("node_id", "customer_id", now, F.lit(False).alias("closed"))
+    _put_links(batch, ended.unionByName(lost).unionByName(begun), at)
+    out.links = done.moved.count()
+    out.changes.update(dict(done.ledger.groupBy("kind").count().collect()))
+    if out.changes:
+        _put_ledger(batch, numbered_changes(done.ledger, batch.hold), at)
+    blocked = done.verdicts.where("_now <> ''").groupBy("_now").count()
+    out.blocked.update(dict(blocked.collect()))
+    return out
+
+
 def _withdrawn(found: Region, edges: Changes) -> tuple[Ints, Ints]:
     """Pairs that no record shows any more, both ends of which are still there."""
     rows = edges.gone.select("node_a", "node_b").distinct().toArrow()
+    rows = rows.sort_by([("node_a", "ascending"), ("node_b", "ascending")])
     a, b, known = ints(rows, "node_a"), ints(rows, "node_b"), found.graph.nodes
     both = np.isin(a, known) & np.isin(b, known)
     return np.searchsorted(known, a[both]), np.searchsorted(known, b[both])
 
 
-def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> list[str]:
+def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> Texts:
     """Per pair of the region why it is blocked; empty when it is not."""
-    kinds = [*names, region.UNKNOWN]
     verdict = np.concatenate([grouping.verdict, found.outside[0]])
     because = np.concatenate([grouping.because, found.outside[1]])
-    out = np.full(len(verdict), "", dtype=object)
-    for i in np.flatnonzero(verdict != OPEN):
-        why, kind = region.WHY[int(verdict[i])], int(because[i])
-        out[i] = why if kind < 0 else f"{why}:{kinds[kind]}"
-    return list(out)
+    return region.said(verdict, because, names)
 
 
-def _write_nodes(
-    tables: _Tables,
-    lake: Lake,
-    nodes: Changes,
-    found: Region | None,
-    devices: Flags,
-    shared: Flags,
-) -> None:
+def _statuses(lake: Lake, found: Region, shared: Flags, doubtful: Flags) -> DataFrame:
+    """Status of nodes that are not active, or perhaps were not: node_id, _now."""
+    closed = found.graph.closed
+    some = np.flatnonzero((closed != OPEN) | (found.was != OPEN) | doubtful)
+    now = np.array([region.STATUS[c] for c in closed[some].tolist()], dtype=object)
+    now[shared[some]] = SHARED
+    told = {"node_id": found.graph.nodes[some], "_now": pa.array(now, pa.string())}
+    return lake.spark.createDataFrame(pa.table(told))
+
+
+def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, told: DataFrame | None) -> None:
     rows = lake.nodes
-    if found is None:
+    if told is None:
         rows = rows.where("_changed").withColumn("status", F.coalesce("_status", F.lit("active")))
     else:
-        closed, place = np.unique(found.graph.closed, return_inverse=True)
-        now = np.array([region.STATUS[int(c)] for c in closed], dtype=object)[place]
-        kept = found.graph.closed != OPEN
-        was = found.was != OPEN
-        now[shared] = SHARED
-        # A device may have been shared before; where all are written anew, it is told by being active.
-        some = kept | was | (shared if tables.batch.full else devices)
-        told = pa.table(
-            {"node_id": found.graph.nodes[some], "_now": pa.array(now[some], pa.string())}
-        )
-        rows = rows.join(F.broadcast(lake.spark.createDataFrame(told)), "node_id", "left")
+        rows = rows.join(told, "node_id", "left")
         here = F.lit("active") if tables.batch.full else F.coalesce("_status", F.lit("active"))
         rows = rows.withColumn("status", F.coalesce("_now", here))
         rows = rows.where(F.col("_changed") | ~F.col("status").eqNullSafe(F.col("_status")))
     _upsert(tables, NODE, rows, nodes.gone)
 
 
-def _write_edges(
-    tables: _Tables, lake: Lake, edges: Changes, judged: tuple[Region, list[str]] | None
-) -> None:
+def _verdicts(lake: Lake, found: Region, now: Texts) -> DataFrame:
+    """Reason of pairs that are or were blocked, empty for none: node_a, node_b, _now."""
+    was = pc.not_equal(found.pairs.column("was"), "").to_numpy()
+    # Hardly any pair is blocked: the texts of all others need not be compared.
+    some = np.flatnonzero((now != "") | was)
+    ends = {c: ints(found.pairs, c)[some] for c in ("node_a", "node_b")}
+    told = pa.table({**ends, "_now": pa.array(now[some], pa.string())})
+    return lake.spark.createDataFrame(told)
+
+
+def _write_edges(tables: _Tables, lake: Lake, edges: Changes, told: DataFrame | None) -> None:
     rows = lake.edges
-    if judged is None:
+    if told is None:
         rows = rows.where("_changed").withColumn("_say", F.coalesce("reason", F.lit("")))
     else:
-        found, reasons = judged
-        was = found.pairs.column("was").to_numpy(zero_copy_only=False)
-        now = np.array(reasons, dtype=object)
-        some = (now != was) | (now != "")
-        told = pa.table(
-            {
-                "node_a": ints(found.pairs, "node_a")[some],
-                "node_b": ints(found.pairs, "node_b")[some],
-                "_now": pa.array(now[some], pa.string()),
-            }
-        )
-        rows = rows.join(lake.spark.createDataFrame(told), ["node_a", "node_b"], "left")
+        rows = rows.join(told, ["node_a", "node_b"], "left")
         rows = rows.withColumn("_say", F.coalesce("_now", "reason", F.lit("")))
         rows = rows.where(F.col("_changed") | (F.col("_say") != F.coalesce("reason", F.lit(""))))
     rows = rows.withColumn("reason", F.when(F.col("_say") != "", F.col("_say")))
@@ -307,17 +347,20 @@ def _upsert(
         tables.batch.upsert(table, both, delete_when=delete)
 
 
-def _moment(batch: Batch, found: Region) -> datetime:
+def _moment(batch: Batch, latest: int) -> datetime:
     """When links change: the start of the batch, and later than every link that it may close."""
-    latest = int(found.since.max(initial=0)) + 1
-    return max(batch.started_at, EPOCH + timedelta(microseconds=latest))
+    return max(batch.started_at, EPOCH + timedelta(microseconds=latest + 1))
+
+
+def _micros(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def _write_links(batch: Batch, lake: Lake, found: Region, after: After, at: datetime) -> int:
     """Close and open links; returns how many were opened."""
     moved = after.customer != found.customer
     ended = moved & (found.customer != NONE)
-    now = (at - EPOCH) // timedelta(microseconds=1)
+    now = _micros(at)
     nodes, gone = found.graph.nodes, found.lost
     parts = [
         (nodes[ended], found.customer[ended], found.since[ended], True),
@@ -330,14 +373,19 @@ def _write_links(batch: Batch, lake: Lake, found: Region, after: After, at: date
     ).combine_chunks()
     if not table.num_rows:
         return 0
-    rows = lake.spark.createDataFrame(table).select(
+    _put_links(batch, lake.spark.createDataFrame(table), at)
+    return int(moved.sum())
+
+
+def _put_links(batch: Batch, rows: DataFrame, at: datetime) -> None:
+    """Write links that end or begin: node_id, customer_id, since, closed."""
+    rows = rows.select(
         "node_id",
         "customer_id",
         F.timestamp_micros("since").alias("valid_from"),
-        F.when(F.col("closed"), F.timestamp_micros(F.lit(now))).alias("valid_to"),
+        F.when(F.col("closed"), F.timestamp_micros(F.lit(_micros(at)))).alias("valid_to"),
     )
     batch.upsert(LINK, rows)
-    return int(moved.sum())
 
 
 def _write_ledger(batch: Batch, lake: Lake, found: Region, after: After, at: datetime) -> None:
@@ -345,9 +393,9 @@ def _write_ledger(batch: Batch, lake: Lake, found: Region, after: After, at: dat
     if ledger.empty:
         return
     pair = ledger["pair"].to_numpy()
-    sources = found.pairs.column("source").to_numpy(zero_copy_only=False)
     said = np.full(len(pair), None, dtype=object)
-    said[pair >= 0] = sources[pair[pair >= 0]]
+    causes = found.pairs.column("source").take(pair[pair >= 0])
+    said[pair >= 0] = causes.to_numpy(zero_copy_only=False)
     columns = {c: ledger[c].to_numpy() for c in ("customer_id", "nodes")}
     for name in ("from_customer_id", "node_a", "node_b"):
         values = ledger[name].to_numpy()
@@ -360,6 +408,9 @@ def _write_ledger(batch: Batch, lake: Lake, found: Region, after: After, at: dat
             **columns,
         }
     )
-    rows = lake.spark.createDataFrame(table)
+    _put_ledger(batch, lake.spark.createDataFrame(table), at)
+
+
+def _put_ledger(batch: Batch, rows: DataFrame, at: datetime) -> None:
     change = F.concat_ws("-", F.lit(str(batch.seq)), F.col("number"))
     batch.append(CHANGE, rows.withColumns({"change_id": change, "changed_at": F.lit(at)}))

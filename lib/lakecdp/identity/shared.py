@@ -15,9 +15,14 @@ from lakecdp.identity.grouping import OPEN, VETO, Flags, Graph, Ints
 SHARED = "shared"
 
 
+def devices(rules: IdentityRules) -> list[int]:
+    """Places of the types that stand for a device."""
+    return [i for i, t in enumerate(rules.types) if t.of == "device"]
+
+
 def of_device(graph: Graph, rules: IdentityRules) -> Flags:
     """Which nodes stand for a device."""
-    found: Flags = np.isin(graph.rank, [i for i, t in enumerate(rules.types) if t.of == "device"])
+    found: Flags = np.isin(graph.rank, devices(rules))
     return found
 
 

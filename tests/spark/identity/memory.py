@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 
 from lakecdp import contracts
 from lakecdp.governance.identifiers import IdentityRules
-from lakecdp.identity.resolve import READS, WRITES, Outcome, resolve
+from lakecdp.identity.resolve import IN_MEMORY_EDGES, READS, WRITES, Outcome, resolve
 from lakecdp.platform.yamlfile import loads, parse
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,13 +81,25 @@ class Memory:
                 "valid_to": None, "_batch": self.seq,
             }  # fmt: skip
 
-    def take(self, rules: IdentityRules, *, full: bool, whole_below: int = -1) -> Outcome:
+    def take(
+        self,
+        rules: IdentityRules,
+        *,
+        full: bool,
+        whole_below: int = -1,
+        in_memory_edges: int = IN_MEMORY_EDGES,
+    ) -> Outcome:
         """One batch."""
         self.seq += 1
         self.full = full
         self.started_at += timedelta(days=1)
         self.written.clear()
-        done = resolve(self, rules, whole_below=whole_below)  # type: ignore[arg-type]
+        done = resolve(
+            self,  # type: ignore[arg-type]
+            rules,
+            whole_below=whole_below,
+            in_memory_edges=in_memory_edges,
+        )
         self.since.mark, self.since.run_date = self.seq, self.run_date.isoformat()
         return done
 

@@ -211,7 +211,8 @@ def _over_limit(rows: DataFrame, rules: TypeRules, in_memory: int) -> DataFrame 
     many = ends.groupBy("node_id").agg(F.count(F.lit(1)).alias("n"), F.min("rank").alias("rank"))
     some = ends.join(many.where(F.col("n") > allowed).select("node_id"), "node_id", "left_semi")
     lots = some.withColumn("lot", _lot_of("node_id", 64 * in_memory, in_memory)).groupBy("lot")
-    return lots.applyInArrow(partial(_over_in_lot, rules=rules), "node_id BIGINT")
+    # PySpark looks for type hints, which a partial has not and stumbles over.
+    return lots.applyInArrow(lambda lot: _over_in_lot(lot, rules=rules), "node_id BIGINT")
 
 
 def _over_in_lot(ends: pa.Table, *, rules: TypeRules) -> pa.Table:

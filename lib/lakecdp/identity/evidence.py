@@ -28,6 +28,7 @@ DATED = ("silver.event", "silver.order_header", "silver.order_line")
 MATCH = "identity.match"
 """Pairs of records linked by probability."""
 INPUTS = (*DATED, ATTRIBUTE, DECISION, MATCH)
+RECORDED = tuple(t for t in INPUTS if t.startswith("silver."))
 EDGE_KEY = ["node_a", "node_b", "source", "target"]
 EDGE_FACTS = ["type_a", "type_b", "weight", "first_seen", "last_seen", "evidence"]
 REMOVED = "removed"

@@ -21,7 +21,8 @@ from scipy.sparse.csgraph import connected_components
 
 from lakecdp.governance.identifiers import IdentityRules, is_junk
 from lakecdp.identity.arrays import Numbers, Rows, one_per_pair, places
-from lakecdp.identity.evidence import DATED, DECISION, INPUTS, Changes
+from lakecdp.identity.evidence import DATED, DECISION, RECORDED, Changes
+from lakecdp.identity.files import Files
 from lakecdp.identity.grouping import (
     BLOCK,
     DAY,
@@ -56,7 +57,6 @@ WHY = {
 APART = ("veto", "unlink")
 """Reasons that keep customers apart which would be one without them."""
 UNKNOWN = "unknown"
-RECORDED = tuple(t for t in INPUTS if t.startswith("silver."))
 Arrays = dict[str, NDArray[np.generic]]
 _NONE: Ints = np.zeros(0, dtype=np.int64)
 
@@ -236,6 +236,7 @@ class Lake:
         rules: the same with limits.
         decided: what persons have decided.
         until: end of the run date, microseconds.
+        files: the same nodes and edges by their files, where nothing lies over them.
     """
 
     nodes: DataFrame
@@ -245,6 +246,7 @@ class Lake:
     rules: TypeRules
     decided: Decided
     until: int
+    files: Files | None = None
 
     @property
     def open(self) -> DataFrame:
@@ -259,8 +261,12 @@ class Lake:
 
 def everything(lake: Lake) -> Region:
     """All nodes and pairs."""
-    nodes = node_arrays(lake.nodes, lake.names).toArrow()
-    rows = evidence_rows(lake.edges).toArrow()
+    nodes = lake.files.nodes(lake.names) if lake.files else None
+    if nodes is None:
+        nodes = node_arrays(lake.nodes, lake.names).toArrow()
+    rows = lake.files.edges() if lake.files else None
+    if rows is None:
+        rows = evidence_rows(lake.edges).toArrow()
     return whole(lake, nodes, rows, _links(lake.links).toArrow())
 
 

@@ -31,6 +31,7 @@ from lakecdp.identity.evidence import (
     in_force,
     match_edges,
 )
+from lakecdp.identity.files import Files
 from lakecdp.identity.grouping import OPEN, Flags, Grouping, Ints, group
 from lakecdp.identity.increment import increment
 from lakecdp.identity.region import Lake, Region, ints
@@ -191,7 +192,19 @@ def _lake(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes)
         region.type_rules(rules),
         decided(tables.read(DECISION)),
         end_of(batch.run_date),
+        _files(tables, rules, edges, nodes),
     )
+
+
+def _files(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes) -> Files | None:
+    """The tables by their files, when other rules are applied to evidence that is the same."""
+    batch = tables.batch
+    if not (batch.full and batch.since.mark):
+        return None
+    if not all(f.isEmpty() for c in (edges, nodes) for f in (c.rows, c.gone)):
+        return None
+    refused = region.junk_nodes(tables.read("silver.identifier"), rules).toArrow()
+    return Files(batch.arrow, ints(refused, "node_id"))
 
 
 def _write(

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -279,6 +280,11 @@ class Batch:
                 small = not name.startswith("bronze.") and self._lake.bytes(name) <= SMALL
                 self._open[name] = self.hold(rows) if small else rows
             return self._open[name]
+
+    def arrow(self, name: str, columns: Sequence[str]) -> pa.Table | None:
+        """Columns of the published rows of an output, past the JVM where possible; see `Lake.arrow`."""
+        version = self._starts.get(name, self._ledger.published.get(name))
+        return self._lake.arrow(name, columns, version) if name not in self._versions else None
 
     def new_rows(self, name: str, part: Part | None = None) -> DataFrame:
         """The rows of an input written since a part last published; all of them when it is `full`.

@@ -6,8 +6,12 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -151,6 +155,49 @@ class Lake:
         return (
             rows.withColumns({c.name: F.lit(None).cast(c.type) for c in gained}) if gained else rows
         )
+
+    def arrow(
+        self, name: str, columns: Sequence[str], version: int | None = None
+    ) -> pa.Table | None:
+        """Columns of a table from its files, read by this process past the JVM.
+
+        That is several times as quick as bringing rows of a frame here. Texts come as dictionaries.
+
+        Args:
+            name: the table.
+            columns: columns that all its files have.
+            version: of the table; default: the current one.
+
+        Returns:
+            the rows in no order; None where the files alone do not tell them: they are not on a local
+            path, rows in them are deleted, or columns are missing.
+        """
+        snapshot = self._snapshot(name)
+        root = urlsplit(self.path(name))
+        there = int(snapshot.version())
+        if there < 0 or version not in (None, there) or root.scheme not in ("", "file"):
+            return None
+        log = DataFrame(snapshot.allFiles().toDF(), self.spark)
+        files = log.select("path", F.col("deletionVector").isNull()).collect()
+        paths = [Path(unquote(root.path)) / unquote(r[0]) for r in files]
+        if not all(r[1] for r in files) or not all(p.is_file() for p in paths):
+            return None
+        parts = []
+        for path in paths:
+            file = pq.ParquetFile(path, memory_map=True)
+            kinds = file.schema_arrow
+            if not set(columns) <= set(kinds.names):
+                return None
+            texts = [c for c in columns if pa.types.is_string(kinds.field(c).type)]
+            parts.append(
+                pq.read_table(
+                    path,
+                    columns=list(columns),
+                    read_dictionary=texts,
+                    coerce_int96_timestamp_unit="us",
+                )
+            )
+        return pa.concat_tables(parts).unify_dictionaries() if parts else None
 
     def read_added(self, name: str, after: int) -> DataFrame:
         """Rows in the files that the commits after a version added; may hold older rows too."""

@@ -63,6 +63,16 @@ class LeaseSettings(_Strict):
     )
 
 
+class IdentitySettings(_Strict):
+    """How much of the identity graph one process holds."""
+
+    in_memory_edges: int = Field(
+        20_000_000,
+        ge=1,
+        description="So many edges are grouped on the driver (about 250 bytes each), more on executors",
+    )
+
+
 class Settings(_Strict):
     """All settings of one environment; every key may stand in base.yaml or <env>.yaml."""
 
@@ -82,6 +92,7 @@ class Settings(_Strict):
     spark: SparkSettings = SparkSettings()
     mlflow: MlflowSettings = MlflowSettings()
     lease: LeaseSettings = LeaseSettings()
+    identity: IdentitySettings = IdentitySettings()
 
     def hash_key(self) -> str:
         """The secret for identifiers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +108,9 @@ class Memory:
         names = StructType.fromDDL(ddl).names
         data = [tuple(r.get(c) for c in names) for r in self.rows[name].values()]
         return self.spark.createDataFrame(data, ddl)
+
+    def arrow(self, name: str, columns: Sequence[str]) -> None:
+        """Rows in memory have no files."""
 
     def keep(self, frame: DataFrame) -> DataFrame:
         return frame.localCheckpoint()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from dataclasses import replace
 from datetime import date
 
 import networkx as nx
@@ -24,19 +23,14 @@ from lakecdp.identity.customers import NONE, Before, assign
 from lakecdp.identity.distributed import numbered_changes, regroup
 from lakecdp.identity.evidence import DECISION
 from lakecdp.identity.grouping import (
-    BLOCK,
     DAY,
-    JUNK,
     LIKELY,
-    LIMIT,
     MANUAL,
     OPEN,
     SEEN,
     UNDATED,
-    Graph,
     TypeRules,
     group,
-    over_limit,
 )
 from lakecdp.identity.region import STATUS, WHY, Decided, Lake
 from lakecdp.identity.resolve import WRITES
@@ -47,9 +41,11 @@ WITH_UNKNOWN = TypeRules.make(
     [*RULES.unique.tolist(), False],
     [*RULES.limit.tolist(), None],
     [*RULES.limit_all.tolist(), None],
-    [None, None, None, 30, None],
+    [30, 30, 30, 30, None],
+    RULES.windows,
 )
 UNTIL = 1_000 * DAY
+TARGETS = {SEEN: "silver.event", MANUAL: DECISION, LIKELY: "identity.match"}
 STRICT = TEXT.replace("limit: 3}", "limit: 1}").replace("unique: true", "unique: false")
 
 
@@ -86,13 +82,15 @@ def test_components_are_those_of_networkx(spark: SparkSession) -> None:
 
 
 class Case:
-    """A random graph with random customers before, and in every third one decisions of persons."""
+    """A random graph, in every other one with decisions of persons, and random customers before."""
 
     def __init__(self, seed: int):
         self.world = World(seed)
+        # The time of what no record shows does not count.
+        self.world.seen |= dict.fromkeys(self.world.grade, UNDATED)
+        self.graph = self.world.graph()
         dice = random.Random(seed)
-        self.graph = g = self.world.graph()
-        ids = g.nodes.tolist()
+        ids = self.graph.nodes.tolist()
         founders = dice.sample(ids, 12)
         pool = [*founders[:8], *(dice.randrange(1, 1 << 62) for _ in range(2))]
         self.links = {n: dice.choice(pool) for n in ids if seed % 4 and dice.random() < 0.5}
@@ -105,42 +103,6 @@ class Case:
             p for p in (tuple(dice.sample(ids, 2)) for _ in range(6)) if p not in paired
         ]
         self.was = {p: "veto:member" for p in self.world.seen if dice.random() < 0.1}
-        self.plain = bool(seed % 3)
-        manual = [] if self.plain else dice.sample(sorted(paired), 4)
-        likely = [] if self.plain else dice.sample(sorted(paired - set(manual)), 10)
-        self.manual = set(manual)
-        self.weight = {p: dice.choice([0.8, 0.9]) for p in likely}
-        self.old = {p for p in paired if not self.plain and dice.random() < 0.1}
-        self.old -= {*manual, *likely}
-        self.blocked = [] if self.plain else dice.sample(ids, 2)
-        self.unlinked = [] if self.plain else [tuple(dice.sample(ids, 2)) for _ in range(6)]
-        if not self.plain:
-            self.graph = self.decided()
-
-    def decided(self) -> Graph:
-        """The graph with decisions, likely and expired pairs."""
-        g, ids = self.graph, self.graph.nodes.tolist()
-        pairs = [(ids[a], ids[b]) for a, b in zip(g.a, g.b, strict=True)]
-        grade = np.array(
-            [MANUAL if p in self.manual else LIKELY if p in self.weight else SEEN for p in pairs]
-        )
-        told = grade == SEEN
-        over = over_limit(g.nodes, g.rank, g.a[told], g.b[told], RULES)
-        closed = np.where(over, LIMIT, OPEN)
-        closed[np.isin(g.nodes, self.blocked)] = BLOCK
-        closed[np.isin(g.nodes, list(self.world.junk))] = JUNK
-        return replace(
-            g,
-            closed=closed,
-            seen=np.where(told, g.seen, UNDATED),
-            grade=grade,
-            weight=np.array([self.weight.get(p, 1.0) for p in pairs]),
-            expired=np.array([p in self.old and self.world.rank[p[1]] == 3 for p in pairs]),
-            apart=(
-                np.array([ids.index(p[0]) for p in self.unlinked]),
-                np.array([ids.index(p[1]) for p in self.unlinked]),
-            ),
-        )
 
     def expected(self) -> tuple[set, set, set]:
         """Links that move, verdicts and the ledger, on the driver."""
@@ -196,8 +158,8 @@ def lake_of(spark: SparkSession, cases: list[Case]) -> tuple[Lake, DataFrame]:
     edges = [
         (*p, KINDS[c.world.rank[p[0]]], KINDS[c.world.rank[p[1]]], source,
          None if t == UNDATED else t + late, c.was.get(p),
-         DECISION if p in c.manual else "identity.match" if p in c.weight else "silver.event",
-         c.weight.get(p, 1.0), UNTIL - DAY * (100 if p in c.old else 1))
+         TARGETS[c.world.grade.get(p, SEEN)], c.world.weight.get(p, 1.0),
+         UNTIL - DAY * (100 if p in c.world.expired else 1))
         for c in cases
         for p, t in c.world.seen.items()
         for source, late in [("web", 0), ("app", 1)][: 1 + p[0] % 2]
@@ -209,7 +171,7 @@ def lake_of(spark: SparkSession, cases: list[Case]) -> tuple[Lake, DataFrame]:
         for n, customer in some.items()
     ]
     at = F.timestamp_micros
-    unlinked = [p for c in cases for p in c.unlinked]
+    unlinked = [p for c in cases for p in c.world.apart]
     node = spark.createDataFrame(nodes, "node_id BIGINT, type STRING, status STRING, t BIGINT")
     edge = spark.createDataFrame(
         edges,
@@ -226,7 +188,7 @@ def lake_of(spark: SparkSession, cases: list[Case]) -> tuple[Lake, DataFrame]:
         tuple(KINDS),
         WITH_UNKNOWN,
         Decided(
-            np.array([n for c in cases for n in c.blocked], dtype=np.int64),
+            np.array([n for c in cases for n in c.world.blocked], dtype=np.int64),
             (np.array([p[0] for p in unlinked]), np.array([p[1] for p in unlinked])),
         ),
         UNTIL,
@@ -254,7 +216,7 @@ def test_random_graphs_with_random_customers_before(spark: SparkSession) -> None
     assert [r["number"] for r in ordered] == list(range(1, len(told) + 1))
 
     customer = {n: c for n, c, _ in moved}
-    for c in (c for c in cases if c.plain):
+    for c in cases:
         groups: dict[int, set[int]] = {}
         for n in c.graph.nodes.tolist():
             groups.setdefault(customer.get(n, c.links.get(n, NONE)), set()).add(n)

@@ -1,0 +1,97 @@
+"""Nodes and edges read from the files of their tables, past the JVM, as grouping wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakecdp.identity.evidence import DATED, DECISION, RECORDED, REMOVED
+from lakecdp.identity.grouping import JUNK, LIKELY, MANUAL, OPEN, SEEN, UNDATED, Flags, Ints
+
+Arrow = Callable[[str, Sequence[str]], pa.Table | None]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Tables by their files; None where these do not tell the rows, see `Lake.arrow`.
+
+    Attributes:
+        read: columns of a table.
+        refused: nodes whose value the rules refuse.
+    """
+
+    read: Arrow
+    refused: Ints
+
+    def nodes(self, names: tuple[str, ...]) -> pa.Table | None:
+        """As `region.node_arrays`, for a run that judges every node again: `was` knows JUNK alone."""
+        table = self.read("identity.node", ("node_id", "type", "first_seen"))
+        if table is None:
+            return None
+        ids = table.column("node_id").to_numpy()
+        place = {name: i for i, name in enumerate(names)}
+        was = np.full(len(ids), OPEN, dtype=np.int8)
+        if len(self.refused):
+            was[np.isin(ids, self.refused)] = JUNK
+        return pa.table(
+            {
+                "node_id": ids,
+                "rank": coded(table.column("type"), place, len(names)),
+                "first": _micros(table.column("first_seen")),
+                "was": was,
+            }
+        )
+
+    def edges(self) -> pa.Table | None:
+        """As `region.evidence_rows`, of edges that no batch changes."""
+        ends = ("node_a", "node_b", "source", "target", "reason", "status")
+        table = self.read("identity.edge", (*ends, "first_seen", "last_seen", "weight"))
+        if table is None:
+            return None
+        removed = coded(table.column("status"), {REMOVED: 1}, 0)
+        if removed.any():
+            table = table.filter(pa.array(removed == 0))
+        target = table.column("target")
+        told = coded(target, dict.fromkeys(RECORDED, 1), 0) == 1
+        dated = coded(target, dict.fromkeys(DATED, 1), 0) == 1
+        grade = np.where(told, SEEN, LIKELY).astype(np.int8)
+        grade[coded(target, {DECISION: 1}, 0) == 1] = MANUAL
+        at = _micros(table.column("first_seen"))
+        weight = pc.fill_null(table.column("weight"), 1.0)
+        return pa.table(
+            {
+                **{c: table.column(c) for c in ("node_a", "node_b")},
+                "at": at,
+                "seen": _where(dated, at),
+                "last": _where(told, _micros(table.column("last_seen"))),
+                "grade": grade,
+                "weight": weight,
+                "told": told,
+                **{c: table.column(c) for c in ("source", "reason")},
+                "changed": np.zeros(len(at), dtype=np.bool_),
+            }
+        )
+
+
+def coded(texts: pa.ChunkedArray, codes: dict[str, int], other: int) -> np.ndarray:
+    """A number for each text of a column of dictionaries."""
+    parts = [np.zeros(0, dtype=np.int8)]
+    for chunk in texts.chunks:
+        known = [codes.get(t, other) for t in chunk.dictionary.to_pylist()]
+        numbers = np.array([*known, other], dtype=np.int8)
+        parts.append(numbers[chunk.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)])
+    return np.concatenate(parts)
+
+
+def _where(known: Flags, times: Ints) -> Ints:
+    return times if known.all() else np.where(known, times, UNDATED)
+
+
+def _micros(times: pa.ChunkedArray) -> Ints:
+    micros = times.cast(pa.timestamp("us", times.type.tz)).cast(pa.int64())
+    out: Ints = pc.fill_null(micros, int(UNDATED)).to_numpy()
+    return out

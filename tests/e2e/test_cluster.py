@@ -117,7 +117,7 @@ def submit(master: str, job: str, folder: Path, lake: Path, in_memory_edges: int
         text=True,
         check=False,
         env=env,
-        timeout=180,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

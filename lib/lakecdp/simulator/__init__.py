@@ -17,6 +17,7 @@ from lakecdp.simulator.flaws import planted
 from lakecdp.simulator.landing import write_lines, write_products, write_truth
 from lakecdp.simulator.people import truth_identifier, truth_person
 from lakecdp.simulator.settings import SimulatorSettings
+from lakecdp.simulator.sharing import truth_borrowed, truth_nobody
 from lakecdp.simulator.visits import shopping, visits
 from lakecdp.simulator.world import World
 
@@ -43,8 +44,8 @@ def simulate(
     - app_events/{day}/part-*.json, web_events/{day}/part-*.json
     - pos/{day}/part-*.csv, crm/{day}/part-*.csv, products/{first day}/part-00000.csv
 
-    Truth tables in Parquet: person, person_identifier and crawler (as of the last day, replaced by
-    each call), planted and order_truth (by delivery).
+    Truth tables in Parquet: person, person_identifier, nobody and crawler (as of the last day,
+    replaced by each call), planted, order_truth and borrowed (by delivery).
 
     Args:
         spark: A session; its own settings are left alone.
@@ -88,7 +89,7 @@ def simulate(
 
     def flaws() -> None:
         parts = [planted(one.records, world, one.name, one.key) for one in sources]
-        frame = reduce(DataFrame.unionByName, parts)
+        frame = reduce(DataFrame.unionByName, [*parts, crm.mistakes(sources[-1].records, world)])
         write_truth(frame.coalesce(world.slices), world, truth, "planted")
 
     def orders() -> None:
@@ -96,14 +97,25 @@ def simulate(
         frame = frame.where(f"delivery between {world.first} and {world.last}")
         write_truth(frame.coalesce(world.slices), world, truth, "order_truth")
 
+    def borrowed() -> None:
+        frame = truth_borrowed(visited, world)
+        frame = frame.where(f"delivery between {world.first} and {world.last}")
+        write_truth(frame.coalesce(world.slices), world, truth, "borrowed")
+
     def people() -> None:
         write_truth(truth_person(session, world), world, truth, "person")
         write_truth(truth_identifier(session, world), world, truth, "person_identifier")
         write_truth(web.truth_crawler(session, world), world, truth, "crawler")
+        write_truth(truth_nobody(session, world).coalesce(1), world, truth, "nobody")
         if world.first == 0:
             counts["products"] = write_products(session, world, landing)
 
-    work: list[Callable[[], None]] = [*(partial(land, one) for one in sources), flaws, orders]
+    work: list[Callable[[], None]] = [
+        *(partial(land, one) for one in sources),
+        flaws,
+        orders,
+        borrowed,
+    ]
     # Planning and code generation of one part overlap with the tasks of another.
     with ThreadPoolExecutor(max_workers=3) as pool:
         for done in [pool.submit(part) for part in [*work, people]]:

@@ -7,8 +7,9 @@ from pyspark.sql import functions as F
 
 from lakecdp.simulator import catalogue, visits
 from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
-from lakecdp.simulator.people import device_id, device_spec, member_id
+from lakecdp.simulator.people import device_id, device_spec, member_id, phone_at, spelled_phone
 from lakecdp.simulator.randomness import lookup, text
+from lakecdp.simulator.sharing import spoiled
 from lakecdp.simulator.world import DAY_MS, World, add
 
 SOURCE = "app_events"
@@ -24,15 +25,17 @@ def records(shopped: DataFrame, world: World) -> DataFrame:
         world: The company and the deliveries asked for.
     """
     behaviour, draw = world.settings.behaviour, world.draw
-    device = f"if(devices = 2 and {draw.happens(0.25, 'device', 'h')}, 1, 0)"
+    second = f"owner = pid and devices = 2 and {draw.happens(0.25, 'device', 'h')}"
     logged_in = draw.happens(behaviour.app_login_share, "logged in", "h")
     frame = add(
-        shopped.where("channel = 'app'").withColumn("device", F.expr(device)),
-        spec=device_spec(world, "device"),
-        device_id=device_id(world, "device"),
+        shopped.where("channel = 'app'").withColumn("device", F.expr(f"if({second}, 1, 0)")),
+        spec=device_spec(world, "device", "owner"),
+        device_id=spoiled(world, "device_id", device_id(world, "device", "owner"), "h"),
         version=draw.choice(catalogue.APP_VERSIONS, "app version", "h"),
-        logged_in=f"member and (j = {visits.SIGN_UP} or {logged_in})",
-        member_id=member_id(),
+        logged_in=f"account <> pid or (member and (j = {visits.SIGN_UP} or {logged_in}))",
+        member_id=member_id("account"),
+        leaves_phone=draw.happens(behaviour.guest_phone_share, "guest phone", "h"),
+        phone=spoiled(world, "phone", spelled_phone(world, phone_at("day"), "h"), "h"),
     )
     extras = {
         visits.FAVOURITE: draw.happens(behaviour.favourite_share, "marks favourite", "h"),
@@ -70,7 +73,9 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
     }
     cases = " ".join(f"when {code} then '{name}'" for code, name in names.items())
     event = f"if(code < {visits.START}, 'ViewProduct', case code {cases} else 'AddToCart' end)"
-    login = "if(logged_in and ms >= reg_ms, member_id, null)"
+    login = "if(logged_in and (account <> pid or ms >= reg_ms), member_id, null)"
+    # Nobody: some versions of the app send a word in the place of a member id.
+    nobody = spoiled(world, "member_id", "string('')", "h")
     cities = [city for city, *_ in catalogue.CITIES]
     provinces = [province for _, province, _ in catalogue.CITIES]
     selling = f"code in ({visits.CHECKOUT}, {visits.PAY})"
@@ -86,6 +91,7 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "keyword": f"if(code = {visits.SEARCH}, {term(world)}, null)",
         "dwell_ms": "cast(dwell * 1000D as bigint)",
         "order_id": f"if(code = {visits.PAY}, order_number, null)",
+        "phone": f"if(code = {visits.PAY} and {login} is null and leaves_phone, phone, null)",
         "order_amount": f"if(code = {visits.PAY}, amount, null)",
         "items": f"if({selling}, items, null)",
         "$ip": "ip",
@@ -96,7 +102,7 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
     fields = {
         "_track_id": "track_id",
         "distinct_id": f"coalesce({login}, device_id)",
-        "login_id": login,
+        "login_id": f"coalesce({login}, nullif({nobody}, ''))",
         "time": f"ms + {world.epoch_ms}L",
         "type": "'track'",
         "event": event,

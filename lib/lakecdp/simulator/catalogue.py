@@ -197,6 +197,23 @@ PAYMENTS: tuple[tuple[str, float], ...] = (
 )
 LEVELS = ("standard", "silver", "gold")
 
+# Values that identify nobody, as devices, browsers and people write them: on every list of junk ...
+JUNK = {
+    "device_id": ("00000000-0000-0000-0000-000000000000", "9774d56d682e549c", "0000000000000000"),
+    "cookie": ("null", "undefined", "-"),
+    "phone": ("13800138000", "11111111111"),
+    "email": ("test@test.com", "noreply@example.com"),
+    "member_id": ("anonymous", "0"),
+}
+# ... and on none.
+UNLISTED_JUNK = {
+    "device_id": ("b07e1d5a9c3f2468", "unprovisioned-tab"),
+    "cookie": ("ck-opted-out", "ck-consent-pending"),
+    "phone": ("13912345678", "13700001234"),
+    "email": ("meiyou@qq.com", "abc@163.com"),
+    "member_id": ("visitor",),
+}
+
 
 @dataclass(frozen=True)
 class Product:

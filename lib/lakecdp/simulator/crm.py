@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp.simulator import catalogue
-from lakecdp.simulator.flaws import MALFORMED, csv_line, delivered, quoted
+from lakecdp.simulator.flaws import MALFORMED, RECORD, csv_line, delivered, planted, quoted
 from lakecdp.simulator.people import (
     NEVER,
     device_id,
@@ -18,6 +18,7 @@ from lakecdp.simulator.people import (
     spelled_phone,
 )
 from lakecdp.simulator.randomness import lookup
+from lakecdp.simulator.sharing import spoiled
 from lakecdp.simulator.world import World, add
 
 SOURCE = "crm"
@@ -35,7 +36,7 @@ def records(spark: SparkSession, world: World) -> DataFrame:
     A member has a record at registration and another at each change of phone or level. What
     happened before the period comes with the first delivery.
     """
-    draw = world.draw
+    draw, mistakes = world.draw, world.settings.identifiers.mistaken_share
     frame = persons(spark, world).where(f"reg <= {world.last}")
     wait = draw.uniform("level wait", "pid")
     # Frequent buyers rise; the others stay where they are.
@@ -59,7 +60,18 @@ def records(spark: SparkSession, world: World) -> DataFrame:
         ms=f"if(at = reg, reg_ms, (at * 86400L + {second}) * 1000L)",
         level=f"if(at >= gold, '{catalogue.LEVELS[2]}', if(at >= silver, '{catalogue.LEVELS[1]}', "
         f"'{catalogue.LEVELS[0]}'))",
-        number=f"if(at >= phone_change, {phone('1')}, {phone('0')})",
+        # Somebody who was there before the period, so that it does not depend on its end.
+        stranger=f"cast(pmod({draw.bits('stranger', 'pid', 'at')}, {max(1, world.earlier)}L) "
+        "as bigint)",
+        wrong_phone=draw.happens(mistakes, "wrong phone", "pid", "at"),
+        wrong_device=draw.happens(mistakes, "wrong device", "pid", "at"),
+    )
+    own = f"if(at >= phone_change, {phone('1')}, {phone('0')})"
+    device = f"if(style < 0.6D, {device_id(world, '0')}, null)"
+    frame = add(
+        frame,
+        number=f"if(wrong_phone, {phone('0', 'stranger')}, {own})",
+        device=f"if(wrong_device, {device_id(world, '0', 'stranger')}, {device})",
     )
     frame = delivered(frame, world, SOURCE, ["pid", "at"], KINDS)
     twin = f"copy = {MALFORMED}"
@@ -75,19 +87,18 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
     frame = portrait(frame, world)
     cities = [city for city, *_ in catalogue.CITIES]
     provinces = [province for _, province, _ in catalogue.CITIES]
-    app = "style < 0.6D"
     fields = {
         "member_id": "member_id",
         "name": quoted("name"),
-        "phone": spelled_phone(world, "number", "pid", "at"),
-        "email": spelled_email(world, "email", "pid", "at"),
+        "phone": spoiled(world, "phone", spelled_phone(world, "number", "pid", "at"), "pid"),
+        "email": spoiled(world, "email", spelled_email(world, "email", "pid", "at"), "pid"),
         "gender": "gender",
         "birthday": "cast(birthday as string)",
         "city": lookup(cities, "city"),
         "province": lookup(provinces, "city"),
         "registered_at": world.clock_sql("reg_ms"),
         "level": "level",
-        "device_id": f"if({app}, {device_id(world, '0')}, null)",
+        "device_id": "device",
         "updated_at": "updated_at",
     }
     damages = {
@@ -95,3 +106,15 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "nul_byte": {"city": "concat(char(0), 'x')"},
     }
     return frame.select(F.expr(csv_line(fields, damages)).alias("value"), "delivery")
+
+
+def mistakes(records: DataFrame, world: World) -> DataFrame:
+    """One row per phone or device of somebody else in `records`: the columns of `planted`.
+
+    kind is wrong_phone or wrong_device.
+    """
+    kinds = "array_compact(array(if(wrong_phone, 'wrong_phone', null), "
+    kinds += "if(wrong_device, 'wrong_device', null)))"
+    wrong = records.where(f"(wrong_phone or wrong_device) and stranger <> pid and copy = {RECORD}")
+    wrong = wrong.withColumn("planted", F.explode(F.expr(kinds)))
+    return planted(wrong, world, SOURCE, KEY)

@@ -25,29 +25,21 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
     - visit_rate DOUBLE (visits per day), buyer BOOLEAN, cycle and phase DOUBLE (days)
     - app_share, web_share DOUBLE (shares of planned purchases; the rest is in stores)
     - favourite, second INT (category numbers), devices, cookies INT, city INT, ip STRING
+    - other BIGINT (the person of the same household, NULL for those who live alone), home BIGINT
+      (the smaller number of the two) and, with the prefix other_, the history of the other one
+    - guest_phone INT (version of the phone before the member account)
     """
     people, behaviour, draw = world.settings.people, world.settings.behaviour, world.draw
     frame = spark.range(0, world.person_count, 1, world.slices).withColumnRenamed("id", "pid")
-    newcomers = max(1, world.newcomers)
-    arrival = f"(pid - {world.earlier}) * {world.settings.days} div {newcomers}"
-    earlier = f"-1 - {draw.integer(people.history_days, 'first contact', 'pid')}"
-    frame = add(frame, entry=f"cast(if(pid < {world.earlier}, {earlier}, {arrival}) as int)")
-    # The exponential has no memory: for earlier customers it starts again on the first day.
-    lifetime = draw.exponential(repr(1.0 / people.churn_hazard), "lifetime", "pid")
-    ends = f"greatest(entry, 0) + 1 + cast(least({lifetime}, {NEVER // 2}D) as int)"
-    loyal = draw.happens(people.loyal_share, "loyal", "pid")
-    wait = draw.exponential(repr(people.days_to_register), "wait to register", "pid")
+    living = draw.happens(world.settings.identifiers.household_share, "household", "(pid div 2L)")
+    frame = add(frame, other=f"if({living}, pid + 1L - 2L * (pid % 2L), null)")
     frame = add(
-        frame,
-        churn=f"if({loyal}, {NEVER}, {ends})",
-        reg=f"entry + cast({wait} as int)",
+        _history(_history(frame, world, "pid", ""), world, "other", "other_"),
         style=draw.uniform("style", "pid"),
         favourite=draw.integer(world.settings.catalogue.categories, "favourite", "pid"),
         second=draw.integer(world.settings.catalogue.categories, "second", "pid"),
-        city=draw.weighted([weight for *_, weight in catalogue.CITIES], "city", "pid"),
+        home="least(pid, coalesce(other, pid))",
     )
-    member = draw.happens(people.member_share, "member", "pid")
-    second_of_day = draw.second_of_day(behaviour.hour_weights, "registration", "pid")
     change = f"greatest(entry, 0) + 1 + cast(least({NEVER // 2}D, " + (
         draw.exponential(repr(365.0 / people.phone_changes_per_year), "phone change", "pid")
         if people.phone_changes_per_year > 0
@@ -56,12 +48,11 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
     web_style = people.app_led_share + people.web_led_share
     cycle = draw.lognormal(behaviour.cycle_days, behaviour.cycle_spread, "cycle", "pid")
     cookie = draw.uniform("cookies", "pid")
-    octets = [draw.integer(254, f"ip {octet}", "pid") for octet in "bcd"]
-    network = draw.choice(catalogue.HOME_NETWORKS, "ip a", "pid")
+    octets = [draw.integer(254, f"ip {octet}", "home") for octet in "bcd"]
+    network = draw.choice(catalogue.HOME_NETWORKS, "ip a", "home")
     frame = add(
         frame,
-        member=f"{member} and reg < churn",
-        reg_second=f"greatest(120, {second_of_day})",
+        city=draw.weighted([weight for *_, weight in catalogue.CITIES], "city", "home"),
         phone_change=f"{change}) as int)",
         visit_rate=draw.lognormal(
             behaviour.visits_per_day, behaviour.visits_spread, "visit rate", "pid"
@@ -76,16 +67,59 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
         cookies=f"1 + cast({cookie} < {people.second_cookie_share!r}D as int) "
         f"+ cast({cookie} < {people.second_cookie_share / 2!r}D as int)",
         ip=f"concat({network}, '.', 1 + {octets[0]}, '.', 1 + {octets[1]}, '.', 1 + {octets[2]})",
+        guest_phone=f"if(member and "
+        f"{draw.happens(world.settings.identifiers.other_phone_share, 'other phone', 'pid')}, 2, 0)",
     )
     reg_channel = f"case when style < {people.app_led_share!r}D then 'app' "
     reg_channel += f"when style < {web_style!r}D then 'web' else 'store' end"
     return add(
         frame,
-        reg_ms=f"if(member, (reg * 86400L + reg_second) * 1000L, {NEVER}L * 86400000L)",
-        reg=f"if(member, reg, {NEVER})",
         reg_channel=reg_channel,
         phone_change=f"if(phone_change < churn, phone_change, {NEVER})",
         phase=f"{draw.uniform('phase', 'pid')} * cycle",
+    )
+
+
+def _history(frame: DataFrame, world: World, key: str, prefix: str) -> DataFrame:
+    """Adds when a person comes, opens an account and goes, for the person with a number."""
+    people, draw = world.settings.people, world.draw
+    newcomers = max(1, world.newcomers)
+    arrival = f"({key} - {world.earlier}) * {world.settings.days} div {newcomers}"
+    earlier = f"-1 - {draw.integer(people.history_days, 'first contact', key)}"
+    frame = add(
+        frame,
+        **{f"{prefix}entry": f"cast(if({key} < {world.earlier}, {earlier}, {arrival}) as int)"},
+    )
+    # The exponential has no memory: for earlier customers it starts again on the first day.
+    lifetime = draw.exponential(repr(1.0 / people.churn_hazard), "lifetime", key)
+    ends = f"greatest({prefix}entry, 0) + 1 + cast(least({lifetime}, {NEVER // 2}D) as int)"
+    loyal = draw.happens(people.loyal_share, "loyal", key)
+    wait = draw.exponential(repr(people.days_to_register), "wait to register", key)
+    frame = add(
+        frame,
+        **{
+            f"{prefix}churn": f"if({loyal}, {NEVER}, {ends})",
+            f"{prefix}reg": f"{prefix}entry + cast({wait} as int)",
+        },
+    )
+    hours = world.settings.behaviour.hour_weights
+    second = draw.second_of_day(hours, "registration", key)
+    member = draw.happens(people.member_share, "member", key)
+    frame = add(
+        frame,
+        **{
+            f"{prefix}member": f"{member} and {prefix}reg < {prefix}churn",
+            f"{prefix}reg_second": f"greatest(120, {second})",
+        },
+    )
+    moment = f"({prefix}reg * 86400L + {prefix}reg_second) * 1000L"
+    never = f"{NEVER}L * 86400000L"
+    return add(
+        frame,
+        **{
+            f"{prefix}reg_ms": f"if({prefix}member, {moment}, {never})",
+            f"{prefix}reg": f"if({prefix}member, {prefix}reg, {NEVER})",
+        },
     )
 
 
@@ -115,18 +149,24 @@ def portrait(frame: DataFrame, world: World) -> DataFrame:
     )
 
 
-def member_id() -> str:
+def member_id(owner: str = "pid") -> str:
     """SQL for the member id of a person."""
-    return "concat('M', cast(100000000L + pid as string))"
+    return f"concat('M', cast(100000000L + {owner} as string))"
 
 
-def phone(version: str) -> str:
-    """SQL for a person's phone number, version 0 or 1, as eleven digits.
+def phone(version: str, owner: str = "pid") -> str:
+    """SQL for a person's phone number as eleven digits: version 0, 1 later, or 2 before all that.
 
     Nine digits are a permutation of the number of the phone, so no two persons share one.
     """
-    digits = f"lpad(cast(pmod((pid * 2 + {version}) * 618033989L, 1000000000L) as string), 9, '0')"
-    return f"concat(if(pmod(pid * 2 + {version}, 3) = 0, '18', '13'), {digits})"
+    number = f"({owner} * 3L + {version})"
+    digits = f"lpad(cast(pmod({number} * 618033989L, 1000000000L) as string), 9, '0')"
+    return f"concat(if(pmod({number}, 5) < 2, '18', '13'), {digits})"
+
+
+def phone_at(day: str) -> str:
+    """SQL for the phone number that a person names on a day."""
+    return phone(f"if({day} < reg and guest_phone = 2, 2, if({day} >= phone_change, 1, 0))")
 
 
 def spelled_phone(world: World, number: str, *keys: str) -> str:
@@ -157,20 +197,20 @@ def spelled_email(world: World, address: str, *keys: str) -> str:
     )
 
 
-def device_spec(world: World, device: str) -> str:
+def device_spec(world: World, device: str, owner: str = "pid") -> str:
     """SQL for the row number in the catalogue of devices of a person's device (0 or 1)."""
-    return world.draw.weighted([weight for *_, weight in catalogue.DEVICES], "model", "pid", device)
+    return world.draw.weighted([weight for *_, weight in catalogue.DEVICES], "model", owner, device)
 
 
-def device_id(world: World, device: str) -> str:
+def device_id(world: World, device: str, owner: str = "pid") -> str:
     """SQL for the id of a person's device (0 or 1): a UUID on iOS, 16 hex digits elsewhere."""
-    left = f"lpad(hex({world.draw.bits('device a', 'pid', device)}), 16, '0')"
-    right = f"lpad(hex({world.draw.bits('device b', 'pid', device)}), 16, '0')"
+    left = f"lpad(hex({world.draw.bits('device a', owner, device)}), 16, '0')"
+    right = f"lpad(hex({world.draw.bits('device b', owner, device)}), 16, '0')"
     uuid = f"concat(substr({left}, 1, 8), '-', substr({left}, 9, 4), '-', substr({left}, 13, 4), "
     uuid += f"'-', substr({right}, 1, 4), '-', substr({right}, 5, 12))"
     apple = lookup(
         [str(system == "iOS").lower() for system, *_ in catalogue.DEVICES],
-        device_spec(world, device),
+        device_spec(world, device, owner),
     )
     return f"if({apple} = 'true', {uuid}, lower({left}))"
 
@@ -185,7 +225,8 @@ def truth_person(spark: SparkSession, world: World) -> DataFrame:
 
     person_id BIGINT, entered_on DATE, churned_on DATE (NULL for loyal persons; may lie after the
     last day written; nothing happens after it), registered_on DATE (NULL for guests and those who
-    never come to it), the portrait, and the rates of `persons`.
+    never come to it), the portrait, the rates of `persons`, and household BIGINT (the same for the
+    two who live together, NULL for the others).
     """
     frame = portrait(persons(spark, world), world)
     cities = [city for city, *_ in catalogue.CITIES]
@@ -209,6 +250,7 @@ def truth_person(spark: SparkSession, world: World) -> DataFrame:
         ).alias("main_channel"),
         F.expr(lookup(codes, "favourite")).alias("favourite_category"),
         F.expr(lookup(codes, "second")).alias("second_category"),
+        F.expr("if(other is null, null, home div 2)").alias("household"),
     )
 
 
@@ -222,7 +264,14 @@ def truth_identifier(spark: SparkSession, world: World) -> DataFrame:
     frame = portrait(persons(spark, world), world)
     row = "struct({kind} as type, {value} as value, {start} as start, {end} as end)"
     entries = [
-        ("true", "'phone'", f"concat('+86', {phone('0')})", "entry", "phone_change"),
+        (
+            f"not (guest_phone = 2 and reg > {world.last})",
+            "'phone'",
+            f"concat('+86', {phone('0')})",
+            "if(guest_phone = 2, greatest(entry, reg), entry)",
+            "greatest(phone_change, if(guest_phone = 2, reg, phone_change))",
+        ),
+        ("guest_phone = 2", "'phone'", f"concat('+86', {phone('2')})", "entry", "reg"),
         (
             f"phone_change <= {world.last}",
             "'phone'",

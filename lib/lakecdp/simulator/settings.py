@@ -135,6 +135,8 @@ class BehaviourSettings(_Group):
     """Share of a member's other web purchases with a login at the checkout."""
     guest_email_share: Share = 0.5
     """Share of web purchases without login that give an e-mail address."""
+    guest_phone_share: Share = 0.7
+    """Share of app and web purchases without login that give a phone number for the delivery."""
     newsletter_share: Share = 0.02
     """Share of web visits with a sign-up for the newsletter, by e-mail address."""
 
@@ -162,6 +164,8 @@ class StoreSettings(_Group):
     """Share of a member's tickets that carry the member card."""
     phone_share: Share = 0.2
     """Share of tickets that carry a phone number instead, of members and guests alike."""
+    card_phone_share: Share = 0.1
+    """Share of tickets with a member card that carry a phone number too."""
     return_share: Share = 0.05
     """Share of tickets of which something is brought back."""
     return_days: int = Field(default=14, ge=1, le=90)
@@ -183,6 +187,31 @@ class FlawSettings(_Group):
     """Most days by which a record or a second copy is late."""
     odd_spelling_share: Share = 0.5
     """Share of phones and e-mails written in another than the plain way."""
+
+
+class IdentifierSettings(_Group):
+    """Identifiers that several persons use, that belong to nobody, or that are wrong."""
+
+    household_share: Share = 0.2
+    """Share of persons who live with another customer, behind one address on the internet."""
+    borrow_share: Share = 0.1
+    """Share of their online visits on the first device or browser of the other."""
+    borrow_login_share: Share = 0.3
+    """Share of those visits that go on under the other's account, where there is one."""
+    kiosks: int = Field(default=2, ge=1, le=10_000)
+    """Tablets in stores on which anybody may browse and log in."""
+    kiosk_share: Share = 0.01
+    """Share of app visits that take place on such a tablet."""
+    till_phone_share: Share = 0.02
+    """Share of tickets for which the till is given the store's own phone number."""
+    other_phone_share: Share = 0.1
+    """Share of persons whose purchases before the member account name a phone of its own."""
+    junk_share: Share = 0.005
+    """Share of device ids, cookies, phones and e-mails that are known to identify nobody."""
+    unlisted_junk_share: Share = 0.002
+    """Share of them that are one of a few values that no list knows."""
+    mistaken_share: Share = 0.003
+    """Share of CRM records with the phone of somebody else, and with the device of somebody else."""
 
 
 class CrawlerSettings(_Group):
@@ -232,6 +261,8 @@ class SimulatorSettings(_Group):
     """How persons browse and buy online."""
     store: StoreSettings = StoreSettings()
     """How persons buy in stores."""
+    identifiers: IdentifierSettings = IdentifierSettings()
+    """Identifiers that several persons use, that belong to nobody, or that are wrong."""
     flaws: FlawSettings = FlawSettings()
     """What is wrong with the files."""
     crawlers: CrawlerSettings = CrawlerSettings()

@@ -7,8 +7,9 @@ from pyspark.sql import functions as F
 
 from lakecdp.simulator import catalogue
 from lakecdp.simulator.flaws import MALFORMED, csv_line, delivered, quoted
-from lakecdp.simulator.people import member_id, phone, spelled_phone
+from lakecdp.simulator.people import member_id, phone_at, spelled_phone
 from lakecdp.simulator.randomness import lookup
+from lakecdp.simulator.sharing import spoiled, store_phone
 from lakecdp.simulator.visits import product_of, taste
 from lakecdp.simulator.world import DAY_MS, World, add
 
@@ -34,16 +35,19 @@ def sold(visited: DataFrame, world: World) -> DataFrame:
     wait = draw.integer(store.return_days, "return wait", "h")
     how = draw.uniform("identified", "h")
     card = f"member and begin >= reg_ms and {how} < {store.member_card_share!r}D"
-    said = f"{how} >= {1 - store.phone_share!r}D"
-    number = f"if(day >= phone_change, {phone('1')}, {phone('0')})"
+    also = draw.happens(store.card_phone_share, "phone besides the card", "h")
+    said = f"{how} >= {1 - store.phone_share!r}D or (({card}) and {also})"
+    number = spoiled(world, "phone", spelled_phone(world, phone_at("day"), "h"), "h")
+    shop = draw.integer(store.stores_per_city, "store", "h")
+    till = draw.happens(world.settings.identifiers.till_phone_share, "phone of the store", "h")
     frame = add(
         frame,
         mood=taste(world, "h"),
         size=f"cast(least({store.max_lines}D, 1D + floor({extra})) as int)",
         card=f"if({card}, {member_id()}, null)",
-        phone=f"if({said}, {spelled_phone(world, number, 'h')}, null)",
+        phone=f"case when {till} then {store_phone('city', shop)} when {said} then {number} end",
         store_id=f"concat('S', lpad(cast(city + 1 as string), 2, '0'), "
-        f"lpad(cast(1 + {draw.integer(store.stores_per_city, 'store', 'h')} as string), 2, '0'))",
+        f"lpad(cast(1 + {shop} as string), 2, '0'))",
         payment=lookup(
             [name for name, _ in catalogue.PAYMENTS],
             draw.weighted([weight for _, weight in catalogue.PAYMENTS], "payment", "h"),

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from lakecdp.simulator.people import persons
 from lakecdp.simulator.randomness import zipf
+from lakecdp.simulator.sharing import lent
 from lakecdp.simulator.world import World, add
 
 PLANNED, SIGN_UP = 0, 9
@@ -22,8 +23,8 @@ def visits(spark: SparkSession, world: World) -> DataFrame:
     """One row per visit of a person: the columns of `persons` and day, j, channel, h, begin.
 
     j INT numbers the visits of a day, h BIGINT is the key of all draws of the visit, begin BIGINT
-    is its start in ms since the first local midnight. Nobody comes on the day of churn or later, so
-    that a visit that runs past midnight still ends by that day.
+    is its start in ms since the first local midnight; owner and account as in `lent`. Nobody comes
+    on the day of churn or later, so that a visit that runs past midnight still ends by that day.
     """
     behaviour, people, draw = world.settings.behaviour, world.settings.people, world.draw
     # Tickets that are brought back in these deliveries count too.
@@ -74,9 +75,12 @@ def visits(spark: SparkSession, world: World) -> DataFrame:
             then 'web' else 'store' end""",
     )
     online = draw.second_of_day(behaviour.hour_weights, "start", "h")
+    tablet = draw.happens(world.settings.identifiers.kiosk_share, "tablet in a store", "h")
+    frame = add(frame, kiosk=f"channel = 'app' and j <> {SIGN_UP} and {tablet}")
     second = f"""case when j = {SIGN_UP} then reg_second - 60
-        when channel = 'store' then 36000 + cast(43000 * {opening} as int) else {online} end"""
-    return add(frame, begin=f"(day * 86400L + {second}) * 1000L")
+        when channel = 'store' or kiosk then 36000 + cast(43000 * {opening} as int) else {online} end"""
+    frame = add(frame, begin=f"(day * 86400L + {second}) * 1000L")
+    return lent(frame, world, f"j = {SIGN_UP}")
 
 
 def taste(world: World, *keys: str) -> str:

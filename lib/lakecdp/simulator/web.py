@@ -8,8 +8,16 @@ from pyspark.sql import functions as F
 from lakecdp.simulator import catalogue, visits
 from lakecdp.simulator.app import term
 from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
-from lakecdp.simulator.people import cookie_id, member_id, portrait, spelled_email
+from lakecdp.simulator.people import (
+    cookie_id,
+    member_id,
+    phone_at,
+    portrait,
+    spelled_email,
+    spelled_phone,
+)
 from lakecdp.simulator.randomness import lookup, text
+from lakecdp.simulator.sharing import spoiled
 from lakecdp.simulator.world import DAY_MS, World, add
 
 SOURCE = "web_events"
@@ -19,8 +27,8 @@ SITE = "https://shop.example.com"
 DECLARED_SECONDS = 9.0
 """Mean seconds between two pages of a robot that names itself."""
 _COLUMNS = (
-    *("h", "code", "ms", "product", "dwell", "cookie_id", "member_id", "email", "agent"),
-    *("referrer", "ip", "query", "order_id", "items", "robot"),
+    *("h", "code", "ms", "product", "dwell", "cookie_id", "member_id", "email", "phone"),
+    *("agent", "referrer", "ip", "query", "order_id", "items", "robot"),
 )
 
 
@@ -47,7 +55,7 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
     behaviour, draw = world.settings.behaviour, world.draw
     frame = portrait(shopped.where("channel = 'web'"), world)
     other = draw.integer(3, "other cookie", "h")
-    cookie = f"if({draw.happens(0.7, 'cookie', 'h')}, 0, {other} % cookies)"
+    cookie = f"if(owner <> pid or {draw.happens(0.7, 'cookie', 'h')}, 0, {other} % cookies)"
     habit = draw.uniform("web login", "h")
     on_the_way = behaviour.web_stays_logged_in + behaviour.web_login_share
     view = f"cast({draw.uniform('login moment', 'h')} * seen as int)"
@@ -56,7 +64,7 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
         frame,
         cookie=cookie,
         # Seconds after which the member id is known; a sign-up is the first login.
-        login_after=f"""case when j = {visits.SIGN_UP} then 60D
+        login_after=f"""case when j = {visits.SIGN_UP} then 60D when account <> pid then -1D
             when not member or begin < reg_ms then null
             when {habit} < {behaviour.web_stays_logged_in!r}D then -1D
             when {habit} < {on_the_way!r}D then {visits.reach(world, view)} - 1D
@@ -64,16 +72,19 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
     )
     frame = add(
         frame,
-        cookie_id=cookie_id(world, "cookie"),
-        agent=draw.choice(catalogue.BROWSERS, "browser", "pid", "cookie"),
-        member_id=member_id(),
-        email=spelled_email(world, "email", "h"),
+        cookie_id=spoiled(world, "cookie", cookie_id(world, "cookie", "owner"), "h"),
+        agent=draw.choice(catalogue.BROWSERS, "browser", "owner", "cookie"),
+        member_id=member_id("account"),
+        email=spoiled(world, "email", spelled_email(world, "email", "h"), "h"),
+        phone=spoiled(world, "phone", spelled_phone(world, phone_at("day"), "h"), "h"),
+        leaves_phone=draw.happens(behaviour.guest_phone_share, "guest phone", "h"),
         leaves_email=draw.happens(behaviour.guest_email_share, "guest e-mail", "h"),
         origin=draw.choice(catalogue.REFERRERS, "referrer", "h"),
     )
     extras = {
         visits.LOGIN: "login_after >= 0D",
-        visits.NEWSLETTER: draw.happens(behaviour.newsletter_share, "newsletter", "h"),
+        visits.NEWSLETTER: f"account = pid and "
+        f"{draw.happens(behaviour.newsletter_share, 'newsletter', 'h')}",
     }
     frame = visits.steps(frame, world, extras)
     selling = f"code in ({visits.CHECKOUT}, {visits.PAY})"
@@ -83,6 +94,7 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
         member_id=f"if({known}, member_id, null)",
         email=f"""if(code in ({visits.LOGIN}, {visits.NEWSLETTER})
             or (code = {visits.PAY} and login_after is null and leaves_email), email, null)""",
+        phone=f"if(code = {visits.PAY} and login_after is null and leaves_phone, phone, null)",
         referrer=f"if(code = {visits.START}, nullif(origin, ''), '{SITE}/')",
         query=f"if(code = {visits.SEARCH}, {term(world)}, null)",
         order_id=f"if(code = {visits.PAY}, order_number, null)",
@@ -138,7 +150,9 @@ def _robots(spark: SparkSession, world: World) -> DataFrame:
         product=draw.integer(len(world.products), "robot page", "h", "code"),
         dwell=f"if(stealth, 0.2D, 1D) * {draw.uniform('robot dwell', 'h', 'code')}",
         robot="true",
-        **dict.fromkeys(("member_id", "email", "referrer", "query", "order_id"), "string(null)"),
+        **dict.fromkeys(
+            ("member_id", "email", "phone", "referrer", "query", "order_id"), "string(null)"
+        ),
         items="cast(null as "
         "array<struct<product_id: string, quantity: int, price: decimal(12,2)>>)",
     )
@@ -184,6 +198,7 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "cookie_id": "cookie_id",
         "member_id": "member_id",
         "email": "email",
+        "phone": "phone",
         "event": f"if({view}, 'view_item', case code {events} end)",
         "url": f"if({view}, concat('{SITE}/p/', {world.sku('product')}), case code {pages} end)",
         "referrer": "referrer",

@@ -187,9 +187,11 @@ def judged(landing: Path, truth: Path, linked: pd.DataFrame) -> pd.DataFrame:
     group = linkable(records)
     found = records.drop_duplicates("id").drop(columns="record").set_index("id").sort_index()
     found["group"] = group
-    found = found.reset_index().merge(linked, on=["type", "value"], how="left")
+    # Nullable whole numbers: a float would round ids of 63 bits.
+    exact = linked.astype({"customer": "Int64"})
+    found = found.reset_index().merge(exact, on=["type", "value"], how="left")
     # What reached no customer is a customer of its own.
-    found["customer"] = found["customer"].fillna(-1.0 - found["id"]).astype("int64")
+    found["customer"] = found["customer"].fillna(-1 - found["id"])
     return found
 
 

@@ -37,9 +37,9 @@ class PeopleSettings(_Group):
     """How far back the first contact of the earlier customers lies, in days."""
     female_share: Share = 0.62
     """Share of women."""
-    member_share: Share = 0.78
+    member_share: Share = 0.82
     """Share of persons who open a member account sooner or later; the rest stay guests."""
-    days_to_register: Positive = 12.0
+    days_to_register: Positive = 7.0
     """Mean days from the first contact to the member account (exponential)."""
     loyal_share: Share = 0.2
     """Share of persons who never churn."""
@@ -55,9 +55,9 @@ class PeopleSettings(_Group):
     """Share of persons who shop mainly in the app."""
     web_led_share: Share = 0.3
     """Share of persons who shop mainly on the website; those left shop mainly in stores."""
-    second_device_share: Share = 0.25
+    second_device_share: Share = 0.2
     """Share of persons with two app devices."""
-    second_cookie_share: Share = 0.45
+    second_cookie_share: Share = 0.35
     """Share of persons with a second browser cookie; half of these have a third."""
 
     @model_validator(mode="after")
@@ -125,17 +125,17 @@ class BehaviourSettings(_Group):
     """Share of app visits with a product marked as favourite."""
     share_share: Share = 0.03
     """Share of app visits in which a product is shared."""
-    app_login_share: Share = 0.92
+    app_login_share: Share = 0.97
     """Share of a member's app visits that carry the member id."""
-    web_stays_logged_in: Share = 0.3
+    web_stays_logged_in: Share = 0.65
     """Share of a member's web visits that carry the member id from the start."""
     web_login_share: Share = 0.25
     """Share of a member's web visits with a login on the way."""
-    web_checkout_login_share: Share = 0.7
+    web_checkout_login_share: Share = 0.85
     """Share of a member's other web purchases with a login at the checkout."""
     guest_email_share: Share = 0.5
     """Share of web purchases without login that give an e-mail address."""
-    guest_phone_share: Share = 0.7
+    guest_phone_share: Share = 0.95
     """Share of app and web purchases without login that give a phone number for the delivery."""
     newsletter_share: Share = 0.02
     """Share of web visits with a sign-up for the newsletter, by e-mail address."""

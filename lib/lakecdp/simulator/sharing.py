@@ -15,7 +15,7 @@ def lent(frame: DataFrame, world: World, own: str) -> DataFrame:
     """Visits with whose device or browser they are on, and under whose account.
 
     Adds owner BIGINT (a person, or below 0 a tablet in a store) and account BIGINT (the person
-    whose account is in use if any is; another one than pid only after that one has registered).
+    whose account is in use if any is; another one than pid only while that one is a member).
 
     Args:
         frame: Visits with h, day, begin, channel and kiosk, and the columns of `persons`.
@@ -34,7 +34,9 @@ def lent(frame: DataFrame, world: World, own: str) -> DataFrame:
             else pid end""",
     )
     return add(
-        frame, account=f"if(owner = other and begin >= other_reg_ms and {under}, other, pid)"
+        frame,
+        account=f"if(owner = other and begin >= other_reg_ms and day < other_churn - 1 and {under}, "
+        "other, pid)",
     )
 
 

@@ -32,6 +32,17 @@ SETTINGS = SimulatorSettings.model_validate(
         },
         "behaviour": {"visits_per_day": 0.3, "cycle_days": 5.0},
         "store": {"return_share": 0.5, "return_days": 2},
+        "identifiers": {
+            "household_share": 0.5,
+            "borrow_share": 0.4,
+            "kiosks": 1,
+            "kiosk_share": 0.1,
+            "till_phone_share": 0.1,
+            "other_phone_share": 0.5,
+            "junk_share": 0.03,
+            "unlisted_junk_share": 0.03,
+            "mistaken_share": 0.1,
+        },
         "flaws": {
             "duplicate_share": 0.04,
             "malformed_share": 0.05,
@@ -180,31 +191,42 @@ def known(whole: Company) -> dict[tuple[str, str], dict[str, Any]]:
     return found
 
 
+def of_many(whole: Company) -> set[tuple[str, str]]:
+    """Identifiers that belong to nobody or that are lent within a household."""
+    rows = [*whole.truth("nobody"), *whole.truth("borrowed")]
+    return {(row["type"], row["value"]) for row in rows}
+
+
+def identifiers(source: str, line: str) -> list[tuple[str, str]]:
+    """Identifiers of a sound record, normalised as in the truth tables."""
+    if source == "app_events":
+        event = json.loads(line)
+        body = event["properties"]
+        given = [("device_id", body["$device_id"]), ("phone", body.get("phone"))]
+        given.append(("member_id", event.get("login_id")))
+    elif source == "web_events":
+        event = json.loads(line)
+        given = [("cookie", event["cookie_id"]), ("phone", event["phone"])]
+        given += [("member_id", event["member_id"]), ("email", event["email"])]
+    else:
+        row = dict(zip(HEADERS[source].split(","), next(csv.reader([line])), strict=True))
+        member = row["member_card"] if source == "pos" else row["member_id"]
+        given = [("member_id", member), ("phone", row["phone"])]
+        given += [("email", row.get("email")), ("device_id", row.get("device_id"))]
+    forms = {"phone": normal_phone, "email": lambda text: text.strip().lower()}
+    return [(kind, forms.get(kind, str)(value)) for kind, value in given if value]
+
+
 def observed(whole: Company) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
-    """Time and identifiers of every sound record of a person."""
-    robots = {row["cookie_id"] for row in whole.truth("crawler")}
+    """Time and own identifiers of every sound record of a person, mistaken ones left out."""
+    robots = {("cookie", row["cookie_id"]) for row in whole.truth("crawler")}
+    shared = of_many(whole)
+    wrong = {(row["key"], row["kind"]) for row in whole.truth("planted") if row["source"] == "crm"}
     for source in SOURCES:
         for _, line in sound(whole, source):
-            at = local_time(source, line)
-            if source == "app_events":
-                event = json.loads(line)
-                found = [("device_id", event["properties"]["$device_id"])]
-                found += [("member_id", event["login_id"])] if "login_id" in event else []
-                assert event["distinct_id"] == found[-1][1]
-            elif source == "web_events":
-                event = json.loads(line)
-                if event["cookie_id"] in robots:
-                    continue
-                found = [("cookie", event["cookie_id"])]
-                found += [("member_id", event["member_id"])] if event["member_id"] else []
-                mail = (event["email"] or "").strip().lower()
-                found += [("email", mail)] if mail else []
-            else:
-                row = dict(zip(HEADERS[source].split(","), next(csv.reader([line])), strict=True))
-                member = row["member_card"] if source == "pos" else row["member_id"]
-                found = [("member_id", member)] if member else []
-                found += [("phone", normal_phone(row["phone"]))] if row["phone"] else []
-                if source == "crm":
-                    found.append(("email", row["email"].strip().lower()))
-                    found += [("device_id", row["device_id"])] if row["device_id"] else []
-            yield at, found
+            found = [one for one in identifiers(source, line) if one not in shared]
+            if robots.isdisjoint(found):
+                key = key_of(source, line)
+                kinds = {"phone": "wrong_phone", "device_id": "wrong_device"}
+                own = [one for one in found if (key, kinds.get(one[0])) not in wrong]
+                yield local_time(source, line), own

@@ -88,7 +88,11 @@ def test_files_and_truth_are_read_as_they_are(tmp_path: Path) -> None:
     big = 2**62
     linked = pd.DataFrame(
         [
-            *(("member_id", "M1", big), ("phone", "+8613900000002", big), ("cookie", "ck1", big + 1)),
+            *(
+                ("member_id", "M1", big),
+                ("phone", "+8613900000002", big),
+                ("cookie", "ck1", big + 1),
+            ),
             *(("email", "a@x.com", big), ("device_id", "ab-1", big), ("member_id", "M2", 5)),
         ],
         columns=["type", "value", "customer"],

@@ -22,6 +22,8 @@ def test_file_names_every_parameter_with_its_default() -> None:
     read = yaml.safe_load(CONF.read_text(encoding="utf-8"))
     expected = SimulatorSettings().model_dump()
     expected["behaviour"]["hour_weights"] = list(expected["behaviour"]["hour_weights"])
+    for name in ("festivals", "campaigns"):
+        expected[name] = list(expected[name])
     assert read == expected
     assert SimulatorSettings(**read) == SimulatorSettings()
 
@@ -53,6 +55,10 @@ def test_every_parameter_says_what_it_means() -> None:
         ({"behaviour": {"web_login_share": 0.8}}, "web_login_share"),
         ({"behaviour": {"hour_weights": [1.0] * 23}}, "hour_weights"),
         ({"behaviour": {"hour_weights": [0.0] * 24}}, "hour_weights"),
+        ({"identifiers": {"household_share": 1.1}}, "household_share"),
+        ({"festivals": [{"name": "x", "first_day": "2026-05-06", "day": 2}]}, "day"),
+        ({"campaigns": [{"name": "x", "channel": "fax", "day": "2026-05-06"}]}, "channel"),
+        ({"campaigns": [{"name": "x", "channel": "sms", "day": "2026-05-06"}] * 2}, "x twice"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(wrong: dict[str, object], where: str) -> None:

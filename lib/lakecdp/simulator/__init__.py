@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakecdp.platform.errors import UsageError
 from lakecdp.platform.session import INTERPRETED
-from lakecdp.simulator import app, crm, store, web
+from lakecdp.simulator import app, campaigns, crm, store, web
 from lakecdp.simulator.flaws import planted
 from lakecdp.simulator.landing import write_lines, write_products, write_truth
 from lakecdp.simulator.people import truth_identifier, truth_person
@@ -42,10 +42,11 @@ def simulate(
     delivery each. Landing files:
 
     - app_events/{day}/part-*.json, web_events/{day}/part-*.json
+    - touches/{day}/part-*.json (messages to members)
     - pos/{day}/part-*.csv, crm/{day}/part-*.csv, products/{first day}/part-00000.csv
 
-    Truth tables in Parquet: person, person_identifier, nobody and crawler (as of the last day,
-    replaced by each call), planted, order_truth and borrowed (by delivery).
+    Truth tables in Parquet: person, person_identifier, campaign, nobody and crawler (as of the last
+    day, replaced by each call), planted, order_truth and borrowed (by delivery).
 
     Args:
         spark: A session; its own settings are left alone.
@@ -79,6 +80,10 @@ def simulate(
         _Source(store.SOURCE, store.records(tickets, world), store.lines, store.KEY, store.HEADER),
         _Source(crm.SOURCE, crm.records(session, world), crm.lines, crm.KEY, crm.HEADER),
     ]
+    mistakes = crm.mistakes(sources[-1].records, world)
+    touches = campaigns.records(session, world)
+    if touches is not None:
+        sources.append(_Source(campaigns.SOURCE, touches, campaigns.lines, campaigns.KEY))
     counts: dict[str, int] = {}
 
     def land(source: _Source) -> None:
@@ -89,7 +94,7 @@ def simulate(
 
     def flaws() -> None:
         parts = [planted(one.records, world, one.name, one.key) for one in sources]
-        frame = reduce(DataFrame.unionByName, [*parts, crm.mistakes(sources[-1].records, world)])
+        frame = reduce(DataFrame.unionByName, [*parts, mistakes])
         write_truth(frame.coalesce(world.slices), world, truth, "planted")
 
     def orders() -> None:
@@ -106,6 +111,9 @@ def simulate(
         write_truth(truth_person(session, world), world, truth, "person")
         write_truth(truth_identifier(session, world), world, truth, "person_identifier")
         write_truth(web.truth_crawler(session, world), world, truth, "crawler")
+        chosen = campaigns.truth_campaign(session, world)
+        if chosen is not None:
+            write_truth(chosen, world, truth, "campaign")
         write_truth(truth_nobody(session, world).coalesce(1), world, truth, "nobody")
         if world.first == 0:
             counts["products"] = write_products(session, world, landing)

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from lakecdp.simulator import catalogue, visits
 from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
-from lakecdp.simulator.people import device_id, device_spec, member_id, phone_at, spelled_phone
+from lakecdp.simulator.people import device_id, member_id, phone_at, spelled_phone
 from lakecdp.simulator.randomness import lookup, text
 from lakecdp.simulator.sharing import spoiled
 from lakecdp.simulator.world import DAY_MS, World, add
@@ -25,13 +25,10 @@ def records(shopped: DataFrame, world: World) -> DataFrame:
         world: The company and the deliveries asked for.
     """
     behaviour, draw = world.settings.behaviour, world.draw
-    second = f"owner = pid and devices = 2 and {draw.happens(0.25, 'device', 'h')}"
     logged_in = draw.happens(behaviour.app_login_share, "logged in", "h")
     frame = add(
-        shopped.where("channel = 'app'").withColumn("device", F.expr(f"if({second}, 1, 0)")),
-        spec=device_spec(world, "device", "owner"),
+        shopped.where("channel = 'app'"),
         device_id=spoiled(world, "device_id", device_id(world, "device", "owner"), "h"),
-        version=draw.choice(catalogue.APP_VERSIONS, "app version", "h"),
         logged_in=f"account <> pid or (member and (j = {visits.SIGN_UP} or {logged_in}))",
         member_id=member_id("account"),
         leaves_phone=draw.happens(behaviour.guest_phone_share, "guest phone", "h"),
@@ -69,6 +66,7 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         visits.SHARE: "Share",
         visits.CHECKOUT: "BeginCheckout",
         visits.PAY: "PayOrder",
+        visits.PAY_FAILED: "PayFailed",
         visits.SIGNED_UP: "SignUp",
     }
     cases = " ".join(f"when {code} then '{name}'" for code, name in names.items())
@@ -90,7 +88,7 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "price": world.price("product"),
         "keyword": f"if(code = {visits.SEARCH}, {term(world)}, null)",
         "dwell_ms": "cast(dwell * 1000D as bigint)",
-        "order_id": f"if(code = {visits.PAY}, order_number, null)",
+        "order_id": f"if(code in ({visits.PAY}, {visits.PAY_FAILED}), order_number, null)",
         "phone": f"if(code = {visits.PAY} and {login} is null and leaves_phone, phone, null)",
         "order_amount": f"if(code = {visits.PAY}, amount, null)",
         "items": f"if({selling}, items, null)",

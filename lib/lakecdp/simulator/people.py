@@ -27,6 +27,7 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
     - favourite, second INT (category numbers), devices, cookies INT, city INT, ip STRING
     - other BIGINT (the person of the same household, NULL for those who live alone), home BIGINT
       (the smaller number of the two) and, with the prefix other_, the history of the other one
+    - sensitivity DOUBLE (to prices, 0 to 1), prefers INT (push, sms or email)
     - guest_phone INT (version of the phone before the member account)
     """
     people, behaviour, draw = world.settings.people, world.settings.behaviour, world.draw
@@ -39,6 +40,8 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
         favourite=draw.integer(world.settings.catalogue.categories, "favourite", "pid"),
         second=draw.integer(world.settings.catalogue.categories, "second", "pid"),
         home="least(pid, coalesce(other, pid))",
+        sensitivity=draw.uniform("price sensitivity", "pid"),
+        prefers=draw.integer(3, "preferred message", "pid"),
     )
     change = f"greatest(entry, 0) + 1 + cast(least({NEVER // 2}D, " + (
         draw.exponential(repr(365.0 / people.phone_changes_per_year), "phone change", "pid")
@@ -251,6 +254,8 @@ def truth_person(spark: SparkSession, world: World) -> DataFrame:
         F.expr(lookup(codes, "favourite")).alias("favourite_category"),
         F.expr(lookup(codes, "second")).alias("second_category"),
         F.expr("if(other is null, null, home div 2)").alias("household"),
+        F.col("sensitivity").alias("price_sensitivity"),
+        F.expr(lookup(["push", "sms", "email"], "prefers")).alias("preferred_message"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -51,6 +51,8 @@ class PeopleSettings(_Group):
     """Activity in those days as a share of the usual."""
     phone_changes_per_year: float = Field(default=0.12, ge=0.0, le=10.0)
     """Rate at which persons take a new phone number; each does so once at most."""
+    price_effect: float = Field(default=0.5, ge=0.0, le=3.0)
+    """How much dear goods put off the most price-sensitive persons (power of price to median)."""
     app_led_share: Share = 0.45
     """Share of persons who shop mainly in the app."""
     web_led_share: Share = 0.3
@@ -172,6 +174,63 @@ class StoreSettings(_Group):
     """Most days until something is brought back."""
 
 
+class PaymentSettings(_Group):
+    """Online payments that fail, by chance and, for one group of devices, because of an error."""
+
+    fail_share: Share = 0.01
+    """Share of online payments that fail by chance; the order is then lost."""
+    broken_os: str = "HarmonyOS"
+    """Operating system of the app whose payment step breaks (see the catalogue of devices)."""
+    broken_app_version: str = "8.4.0"
+    """Version of the app whose payment step breaks there."""
+    broken_from: date = date(2026, 8, 10)
+    """First day on which it is broken."""
+    broken_days: int = Field(default=14, ge=0, le=3_660)
+    """Days until it is repaired; 0: it never breaks."""
+    broken_share: Share = 0.8
+    """Share of the payments of this group that fail then."""
+
+
+class FestivalSettings(_Group):
+    """Days on which people shop more."""
+
+    name: str = Field(min_length=1)
+    """Name, as it stands in the truth."""
+    first_day: date
+    """First day."""
+    days: int = Field(default=1, ge=1, le=60)
+    """Length in days."""
+    visit_factor: Positive = 1.5
+    """Browsing on these days, as a multiple of other days."""
+    purchase_factor: Positive = 1.2
+    """Carts that end in a purchase, as a multiple of other days."""
+
+
+class CampaignSettings(_Group):
+    """One message to part of the members, with a group that is left out by chance."""
+
+    name: str = Field(min_length=1)
+    """Name, which no other campaign has."""
+    channel: Literal["push", "sms", "email"]
+    """How it is sent."""
+    day: date
+    """Day on which it is sent."""
+    reach_share: Share = 0.6
+    """Share of the members of that day that are chosen."""
+    control_share: Share = 0.2
+    """Share of the chosen that get nothing: the control group."""
+    lift: Share = 0.08
+    """Mean chance that a member who gets it makes one more planned purchase because of it."""
+    within_days: int = Field(default=5, ge=1, le=60)
+    """Days within which that happens, the first one being the day it is sent."""
+    delivered_share: Share = 0.96
+    """Share of the messages that arrive."""
+    opened_share: Share = 0.3
+    """Mean share of those that are opened; who prefers the channel opens more."""
+    clicked_share: Share = 0.25
+    """Share of those that are clicked."""
+
+
 class FlawSettings(_Group):
     """What is wrong with the files, all of it recorded in the truth tables."""
 
@@ -261,6 +320,20 @@ class SimulatorSettings(_Group):
     """How persons browse and buy online."""
     store: StoreSettings = StoreSettings()
     """How persons buy in stores."""
+    payment: PaymentSettings = PaymentSettings()
+    """Online payments that fail."""
+    festivals: tuple[FestivalSettings, ...] = (
+        FestivalSettings(name="618", first_day=date(2026, 6, 16), days=3, visit_factor=2.0),
+        FestivalSettings(name="mid_autumn", first_day=date(2026, 9, 25), days=3),
+        FestivalSettings(name="national_day", first_day=date(2026, 10, 1), days=7),
+    )
+    """Days on which people shop more; where two meet, the factors multiply."""
+    campaigns: tuple[CampaignSettings, ...] = (
+        CampaignSettings(name="summer_push", channel="push", day=date(2026, 7, 6)),
+        CampaignSettings(name="school_sms", channel="sms", day=date(2026, 8, 31), lift=0.05),
+        CampaignSettings(name="autumn_email", channel="email", day=date(2026, 10, 12), lift=0.04),
+    )
+    """Messages to members."""
     identifiers: IdentifierSettings = IdentifierSettings()
     """Identifiers that several persons use, that belong to nobody, or that are wrong."""
     flaws: FlawSettings = FlawSettings()
@@ -269,6 +342,14 @@ class SimulatorSettings(_Group):
     """Robots on the website."""
     files: FileSettings = FileSettings()
     """How the records are delivered."""
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        names = [campaign.name for campaign in self.campaigns]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"campaigns has {name} twice")
+        return self
 
     @property
     def last_day(self) -> date:

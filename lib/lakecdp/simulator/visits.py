@@ -5,17 +5,20 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakecdp.simulator.people import persons
-from lakecdp.simulator.randomness import zipf
+from lakecdp.simulator import catalogue
+from lakecdp.simulator.campaigns import moved
+from lakecdp.simulator.people import device_spec, persons
+from lakecdp.simulator.randomness import lookup, text, zipf
 from lakecdp.simulator.sharing import lent
 from lakecdp.simulator.world import World, add
 
-PLANNED, SIGN_UP = 0, 9
-"""Numbers of the planned purchase and of the sign-up among the visits of a person's day."""
+PLANNED, MOVED, SIGN_UP = 0, 8, 9
+"""Numbers of special visits of a person's day: planned purchase, one after a message, sign-up."""
 
 # Steps of a visit besides its views, which have the codes 0, 1, 2 ...
 START, SEARCH, NEWSLETTER, LOGIN = 1000, 1001, 1002, 1003
 CART, REMOVE, FAVOURITE, SHARE, CHECKOUT, PAY, SIGNED_UP = 1010, 1020, 1030, 1040, 1050, 1060, 1070
+PAY_FAILED = 1055
 MAX_CARTED = 3
 
 
@@ -39,7 +42,8 @@ def visits(spark: SparkSession, world: World) -> DataFrame:
     frame = add(
         frame,
         fade=f"if(day > churn - {people.fade_days}, {people.fade_factor!r}D, 1D)",
-        rate=f"visit_rate * if((day + {weekday}) % 7 >= 5, {behaviour.weekend_factor!r}D, 1D)",
+        rate=f"visit_rate * if((day + {weekday}) % 7 >= 5, {behaviour.weekend_factor!r}D, 1D) "
+        f"* {festive(world, 'visit_factor')}",
         turn="cast(floor((day - phase) / cycle) as bigint)",
         luck=draw.uniform("visits", "pid", "day"),
     )
@@ -59,19 +63,21 @@ def visits(spark: SparkSession, world: World) -> DataFrame:
         planned=f"{due_today} and {still} < fade",
         browsing=f"greatest({count}, cast(day = entry as int))",
         signing="day = reg and reg_channel <> 'store'",
-    ).where("planned or browsing > 0 or signing")
+        moved=moved(world),
+    ).where("planned or browsing > 0 or signing or moved")
     numbers = f"""concat(if(planned, array({PLANNED}), cast(array() as array<int>)),
         if(browsing > 0, sequence(1, browsing), cast(array() as array<int>)),
+        if(moved, array({MOVED}), cast(array() as array<int>)),
         if(signing, array({SIGN_UP}), cast(array() as array<int>)))"""
     frame = frame.withColumn("j", F.explode(F.expr(numbers)))
     frame = add(frame, h=draw.bits("visit", "pid", "day", "j"))
-    way = draw.uniform("channel", "h")
+    way, intends = draw.uniform("channel", "h"), f"j in ({PLANNED}, {MOVED})"
     opening = f"({draw.uniform('hour a', 'h')} + {draw.uniform('hour b', 'h')}) / 2D"
     frame = add(
         frame,
         channel=f"""case when j = {SIGN_UP} then reg_channel
-            when {way} * if(j = {PLANNED}, 1D, app_share + web_share) < app_share then 'app'
-            when {way} * if(j = {PLANNED}, 1D, app_share + web_share) < app_share + web_share
+            when {way} * if({intends}, 1D, app_share + web_share) < app_share then 'app'
+            when {way} * if({intends}, 1D, app_share + web_share) < app_share + web_share
             then 'web' else 'store' end""",
     )
     online = draw.second_of_day(behaviour.hour_weights, "start", "h")
@@ -81,6 +87,16 @@ def visits(spark: SparkSession, world: World) -> DataFrame:
         when channel = 'store' or kiosk then 36000 + cast(43000 * {opening} as int) else {online} end"""
     frame = add(frame, begin=f"(day * 86400L + {second}) * 1000L")
     return lent(frame, world, f"j = {SIGN_UP}")
+
+
+def festive(world: World, factor: str) -> str:
+    """SQL for a factor of the festivals on a `day`."""
+    found = ["1D"]
+    for one in world.settings.festivals:
+        start = (one.first_day - world.settings.first_day).days
+        times = f"{getattr(one, factor)!r}D"
+        found.append(f"if(day between {start} and {start + one.days - 1}, {times}, 1D)")
+    return f"({' * '.join(found)})"
 
 
 def taste(world: World, *keys: str) -> str:
@@ -110,9 +126,10 @@ def shopping(visited: DataFrame, world: World) -> DataFrame:
     """The online ones of `visits` with what happens in them, still one row per visit.
 
     Adds mood (category number), seen (views), pace (DOUBLE seconds), carted (0 to 3), cart_0 to
-    cart_2 (positions of the carted views, strictly increasing), removed, checks_out, buys BOOLEAN,
-    items (ARRAY<STRUCT<product_id, quantity, price>> left in the cart), amount DECIMAL(14,2) and
-    order_number STRING.
+    cart_2 (positions of the carted views, strictly increasing), removed, checks_out, buys and fails
+    (a payment that did not go through) BOOLEAN, device (0 or 1), spec (number in the catalogue of
+    devices) and version STRING of the app, items (ARRAY<STRUCT<product_id, quantity, price>> left
+    in the cart), amount DECIMAL(14,2) and order_number STRING.
     """
     behaviour, draw = world.settings.behaviour, world.draw
     views = draw.lognormal(behaviour.views_per_visit, behaviour.views_spread, "views", "h")
@@ -129,15 +146,15 @@ def shopping(visited: DataFrame, world: World) -> DataFrame:
     more += f" + cast({draw.happens(0.15, 'third cart', 'h')} as int)"
     frame = add(
         frame,
-        carted=f"if(j = {PLANNED} or {carting}, least(seen, {more}), 0)",
+        carted=f"if(j in ({PLANNED}, {MOVED}) or {carting}, least(seen, {more}), 0)",
+        device=f"if(channel = 'app' and owner = pid and devices = 2 "
+        f"and {draw.happens(0.25, 'device', 'h')}, 1, 0)",
+        version=draw.choice(catalogue.APP_VERSIONS, "app version", "h"),
     )
-    end = draw.uniform("end of cart", "h")
-    buying = f"if(j = {PLANNED}, {behaviour.planned_purchase_share!r}D, "
-    buying += f"{behaviour.impulse_share!r}D)"
     frame = add(
         frame,
+        spec=device_spec(world, "device", "owner"),
         removed=f"carted > 1 and {draw.happens(behaviour.remove_share, 'remove', 'h')}",
-        buys=f"carted > 0 and {end} < {buying}",
         reaches=draw.happens(behaviour.checkout_share, "checkout", "h"),
         **{
             # One position in each stretch of the visit: never the same view twice.
@@ -146,12 +163,15 @@ def shopping(visited: DataFrame, world: World) -> DataFrame:
             for slot in range(MAX_CARTED)
         },
     )
+    frame = add(frame, product_0=product_of(world, "cart_0"))
+    frame = _paid(frame, world)
     items, amounts = [], []
     for slot in range(MAX_CARTED):
         number = product_of(world, f"cart_{slot}")
         quantity = f"if({draw.happens(0.15, f'quantity {slot}', 'h')}, 2, 1)"
         kept = f"carted - cast(removed as int) > {slot}"
-        frame = add(frame, **{f"product_{slot}": number})
+        if slot:
+            frame = add(frame, **{f"product_{slot}": number})
         price = world.price(f"product_{slot}")
         items.append(
             f"if({kept}, struct({world.sku(f'product_{slot}')} as product_id, "
@@ -160,13 +180,38 @@ def shopping(visited: DataFrame, world: World) -> DataFrame:
         amounts.append(f"if({kept}, {quantity} * {price}, cast(0 as decimal(12,2)))")
     return add(
         frame,
-        checks_out="buys or (carted > 0 and reaches)",
+        checks_out="buys or fails or (carted > 0 and reaches)",
         items=f"array_compact(array({', '.join(items)}))",
         amount=f"cast({' + '.join(amounts)} as decimal(14,2))",
         order_number=f"concat(if(channel = 'app', 'A', 'W'), "
         f"replace(cast({world.date_sql('day')} as string), '-', ''), "
         f"substr(lpad(hex({draw.bits('order', 'h')}), 16, '0'), 1, 12))",
     )
+
+
+def _paid(frame: DataFrame, world: World) -> DataFrame:
+    """Adds buys and fails: whether the visit ends in a purchase, or in a payment that fails."""
+    behaviour, payment, draw = world.settings.behaviour, world.settings.payment, world.draw
+    medians = [repr(category.price) for category in world.categories]
+    number = f"product_0 div {world.settings.catalogue.products_per_category}"
+    ratio = f"(cast({world.price('product_0')} as double) / {lookup(medians, number, 'double')})"
+    taste_for_price = f"{world.settings.people.price_effect!r}D * (1D - 2D * sensitivity)"
+    appeal = f"greatest(0.4D, least(1.6D, power({ratio}, {taste_for_price})))"
+    buying = f"if(j in ({PLANNED}, {MOVED}), {behaviour.planned_purchase_share!r}D, "
+    buying += f"{behaviour.impulse_share!r}D)"
+    end = draw.uniform("end of cart", "h")
+    frame = add(
+        frame,
+        wants=f"carted > 0 and {end} < {buying} * {appeal} * {festive(world, 'purchase_factor')}",
+    )
+    start = (payment.broken_from - world.settings.first_day).days
+    system = lookup([name for name, *_ in catalogue.DEVICES], "spec")
+    broken = f"""channel = 'app' and {system} = {text(payment.broken_os)}
+        and version = {text(payment.broken_app_version)}
+        and day >= {start} and day < {start + payment.broken_days}"""
+    share = f"if({broken}, {payment.broken_share!r}D, {payment.fail_share!r}D)"
+    frame = add(frame, fails=f"wants and {draw.uniform('payment fails', 'h')} < {share}")
+    return add(frame, buys="wants and not fails")
 
 
 def reach(world: World, position: str) -> str:
@@ -194,6 +239,7 @@ def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
         REMOVE: "removed",
         CHECKOUT: "checks_out",
         PAY: "buys",
+        PAY_FAILED: "fails",
     }
     flags = [f"if({when}, {code}, null)" for code, when in (common | extras).items()]
     codes = f"concat(sequence(0, seen - 1), array_compact(array({', '.join(flags)})))"
@@ -212,6 +258,7 @@ def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
     after = f"""case code when {START} then 0D when {SEARCH} then 0.5D * pace
         when {NEWSLETTER} then 0.3D * pace {login}
         when {REMOVE} then {end} + 1.5D when {CHECKOUT} then {end} + 4D
+        when {PAY_FAILED} then {end} + 15D
         when {PAY} then {end} + 20D + 60D * {draw.uniform("payment", "h")}
         when {SIGNED_UP} then 60D
         when {FAVOURITE} then here + 0.4D * (stay - here)

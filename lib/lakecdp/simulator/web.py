@@ -97,7 +97,7 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
         phone=f"if(code = {visits.PAY} and login_after is null and leaves_phone, phone, null)",
         referrer=f"if(code = {visits.START}, nullif(origin, ''), '{SITE}/')",
         query=f"if(code = {visits.SEARCH}, {term(world)}, null)",
-        order_id=f"if(code = {visits.PAY}, order_number, null)",
+        order_id=f"if(code in ({visits.PAY}, {visits.PAY_FAILED}), order_number, null)",
         items=f"if({selling}, items, null)",
         robot="false",
     )
@@ -186,6 +186,7 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         visits.REMOVE: ("remove_from_cart", "/cart"),
         visits.CHECKOUT: ("begin_checkout", "/checkout"),
         visits.PAY: ("purchase", "/checkout/done"),
+        visits.PAY_FAILED: ("payment_failed", "/checkout/payment"),
     }
     for slot in range(visits.MAX_CARTED):
         names[visits.CART + slot] = ("add_to_cart", "/cart")

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from lakecdp.simulator import SimulatorSettings, simulate
 
-SOURCES = ("app_events", "web_events", "pos", "crm")
+SOURCES = ("app_events", "web_events", "pos", "crm", "touches")
 SETTINGS = SimulatorSettings.model_validate(
     {
         "seed": 7,
@@ -31,6 +31,17 @@ SETTINGS = SimulatorSettings.model_validate(
             "web_led_share": 0.25,
         },
         "behaviour": {"visits_per_day": 0.3, "cycle_days": 5.0},
+        "campaigns": [
+            {
+                "name": name,
+                "channel": channel,
+                "day": date(2026, 5, day),
+                "reach_share": 0.9,
+                "opened_share": 0.7,
+                "lift": 0.5,
+            }
+            for name, channel, day in (("a", "push", 10), ("b", "sms", 14), ("c", "email", 18))
+        ],
         "store": {"return_share": 0.5, "return_days": 2},
         "identifiers": {
             "household_share": 0.5,
@@ -109,7 +120,7 @@ def local_time(source: str, line: str) -> datetime:
     if source == "app_events":
         at = datetime.fromtimestamp(json.loads(line)["time"] / 1000, timezone(timedelta(hours=8)))
         return at.replace(tzinfo=None)
-    if source == "web_events":
+    if source in ("web_events", "touches"):
         ts = datetime.fromisoformat(json.loads(line)["ts"])
         assert ts.utcoffset() == timedelta(hours=8)
         return ts.replace(tzinfo=None)
@@ -121,6 +132,8 @@ def key_of(source: str, line: str) -> str:
     """Key of a record, readable in damaged lines too."""
     if source == "app_events":
         return re.match(r'\{"_track_id":(\d+)', line)[1]  # type: ignore[index]
+    if source == "touches":
+        return re.match(r'\{"touch_id":"(\w+)"', line)[1]  # type: ignore[index]
     if source == "web_events":
         return re.match(r'\{"event_id":"(\w+)"', line)[1]  # type: ignore[index]
     row = line.split(",")
@@ -171,7 +184,7 @@ def json_reason(source: str, line: str) -> str | None:
         datetime.fromisoformat(record["ts"])
     except ValueError:
         return "impossible_date"
-    return "wrong_type" if isinstance(record["dwell_seconds"], str) else None
+    return "wrong_type" if isinstance(record.get("dwell_seconds"), str) else None
 
 
 def sound(company: Company, source: str) -> list[tuple[str, str]]:
@@ -208,6 +221,10 @@ def identifiers(source: str, line: str) -> list[tuple[str, str]]:
         event = json.loads(line)
         given = [("cookie", event["cookie_id"]), ("phone", event["phone"])]
         given += [("member_id", event["member_id"]), ("email", event["email"])]
+    elif source == "touches":
+        touch = json.loads(line)
+        kind = {"push": "device_id", "sms": "phone", "email": "email"}[touch["channel"]]
+        given = [("member_id", touch["member_id"]), (kind, touch["address"])]
     else:
         row = dict(zip(HEADERS[source].split(","), next(csv.reader([line])), strict=True))
         member = row["member_card"] if source == "pos" else row["member_id"]

@@ -20,7 +20,7 @@ def run(job: Job) -> None:
     with job.batch(inputs=READS, outputs=WRITES, rules=fingerprint(rules), daily=rules.expire) as b:
         if b.nothing_new:
             return
-        done = resolve(b, rules, in_memory_edges=job.settings.identity.in_memory_edges)
+        done = resolve(b, rules, in_memory_edges=job.settings.graph.in_memory_edges)
         b.count(rows_in=done.nodes, rows_out=done.links)
         job.log.info(
             "identity: %s; kept apart: %s",

@@ -63,7 +63,7 @@ class LeaseSettings(_Strict):
     )
 
 
-class IdentitySettings(_Strict):
+class GraphSettings(_Strict):
     """How much of the identity graph one process holds."""
 
     in_memory_edges: int = Field(
@@ -92,7 +92,7 @@ class Settings(_Strict):
     spark: SparkSettings = SparkSettings()
     mlflow: MlflowSettings = MlflowSettings()
     lease: LeaseSettings = LeaseSettings()
-    identity: IdentitySettings = IdentitySettings()
+    graph: GraphSettings = GraphSettings()
 
     def hash_key(self) -> str:
         """The secret for identifiers.

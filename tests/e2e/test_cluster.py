@@ -86,7 +86,7 @@ def submit(master: str, job: str, folder: Path, lake: Path, in_memory_edges: int
     conf = folder / f"conf{in_memory_edges}"
     conf.mkdir()
     (conf / "demo.yaml").write_text(
-        f"hash: {{key: test}}\nidentity: {{in_memory_edges: {in_memory_edges}}}\n"
+        f"hash: {{key: test}}\ngraph: {{in_memory_edges: {in_memory_edges}}}\n"
     )
     archive = folder / "lakecdp.zip"
     if not archive.exists():

@@ -18,8 +18,8 @@ from lakecdp.identity.golden_rules import AttributeRule, GoldenRules
 from lakecdp.silver.canonical import SEEN_IN
 
 GOLDEN, ATTRIBUTE = "gold.golden_record", "silver.attribute"
-LINK, VACATED = "identity.link", "silver.vacated"
-READS = (ATTRIBUTE, LINK, VACATED)
+LINK, NODE, VACATED = "identity.link", "identity.node", "silver.vacated"
+READS = (ATTRIBUTE, LINK, NODE, VACATED)
 KEY = ["customer_id", "attribute"]
 ALTERNATIVES = 5
 
@@ -39,7 +39,7 @@ def statements(
 
     Args:
         attributes: silver.attribute.
-        links: identity.link in force, of the customers wanted.
+        links: identity.link in force, of the customers wanted, without shared devices.
         rules: the rules in force.
         run_date: ages count up to this day.
 
@@ -242,6 +242,20 @@ def concerned(nodes: DataFrame, changed_links: DataFrame, links: DataFrame) -> D
     """
     owners = links.join(nodes, "node_id", "left_semi").select("customer_id")
     return owners.union(changed_links.select("customer_id")).distinct()
+
+
+def stating(nodes: DataFrame, attributes: DataFrame) -> DataFrame:
+    """The identifiers of whom something is stated: most devices are seen daily and have nothing.
+
+    Args:
+        nodes: rows of identity.node.
+        attributes: silver.attribute.
+
+    Returns:
+        node_id BIGINT, each once.
+    """
+    owners = attributes.where(F.col("name") != SEEN_IN).selectExpr("owner_node AS node_id")
+    return nodes.select("node_id").join(owners, "node_id", "left_semi")
 
 
 def grown_old(attributes: DataFrame, rules: GoldenRules, last: date, now: date) -> DataFrame:

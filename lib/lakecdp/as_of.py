@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity import golden, golden_rules
-from lakecdp.identity.shared import is_shared
+from lakecdp.identity.shared import counting, is_shared
 from lakecdp.identity.show import links_at
 from lakecdp.models import churn
 from lakecdp.models.registry import Registry
@@ -91,8 +91,10 @@ class LinksOf:
     @cached_property
     def _golden(self) -> DataFrame:
         rules = golden_rules.load(self._job.conf)
+        identities = IdentityRules.load(self._job.conf)
+        links = counting(self._link(), self._job.read(NODE), identities)
         attributes = self._job.read(golden.ATTRIBUTE)
-        stated = golden.statements(attributes, self._links, rules, self.run_date)
+        stated = golden.statements(attributes, links, rules, self.run_date)
         return golden.choose(stated, rules).persist()
 
     @cached_property

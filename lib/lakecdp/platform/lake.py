@@ -92,6 +92,10 @@ class Lake:
     def bytes(self, name: str) -> int:
         """Size of a table's data files; 0 when it does not exist."""
         found = self._snapshot(name)
+        # Delta may run a query for it, in the session that is active in this thread: a job that
+        # looks at a table not published yet before any other has none.
+        jvm: Any = self.spark._jvm
+        jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
         return int(found.sizeInBytes()) if int(found.version()) >= 0 else 0
 
     def last_metadata(self, name: str, key: str) -> dict[str, Any] | None:

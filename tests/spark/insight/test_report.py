@@ -39,6 +39,7 @@ COLUMNS = {
     "silver.return": "order_id order_date amount sale_line_id",
     "silver.quarantine": "source line reason status",
     "identity.link": "node_id customer_id valid_from valid_to",
+    "identity.node": "node_id type status",
     "gold.node_day": "day node_id",
     "gold.customer_feature": "customer_id orders order_days amount amount_365d",
     "gold.segment": "customer_id segmentation segment valid_to",
@@ -94,6 +95,9 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
         rows["identity.link"].append((node, 2000 + node, NOW - timedelta(days=9), NOW))
         for _ in range(3):
             rows["gold.node_day"].append((DAY - timedelta(days=rng.randint(-3, 80)), node))
+    # Devices that persons share count for nobody; a telephone over its limit is nobody's but its own.
+    rows["identity.node"] = [(7, "device_id", "shared"), (19, "cookie", "limit")]
+    rows["identity.node"] += [(8, "phone", "limit"), (9, "device_id", "active")]
     rows["gold.node_day"] = sorted(set(rows["gold.node_day"]))
     for c in range(1000, 1030):
         bought = c % 5
@@ -183,7 +187,8 @@ def oracle(rows: dict[str, list[tuple[Any, ...]]]) -> Iterator[Callable[[str], l
             )
         con.execute(
             f"""CREATE VIEW o AS SELECT o.*, l.customer_id FROM "order" o
-            LEFT JOIN (SELECT * FROM link WHERE valid_to IS NULL) l ON o.owner_node = l.node_id
+            LEFT JOIN (SELECT * FROM link WHERE valid_to IS NULL AND node_id NOT IN (7, 19)) l
+            ON o.owner_node = l.node_id
             WHERE order_date <= DATE '{DAY}' AND currency = 'CNY' AND kind <> 'void'"""
         )
         con.execute(
@@ -310,7 +315,8 @@ def check_customers(found: Any, ask: Callable[[str], list[Any]]) -> None:
         f"""SELECT count(DISTINCT customer_id),
         count(DISTINCT customer_id) FILTER (day BETWEEN DATE '{DAY}' - 29 AND DATE '{DAY}'),
         count(DISTINCT customer_id) FILTER (day BETWEEN DATE '{DAY}' - 59 AND DATE '{DAY}' - 30)
-        FROM (SELECT * FROM link WHERE valid_to IS NULL) LEFT JOIN node_day USING (node_id)"""
+        FROM (SELECT * FROM link WHERE valid_to IS NULL)
+        LEFT JOIN (SELECT * FROM node_day WHERE node_id NOT IN (7, 19)) USING (node_id)"""
     )
     a = found.activity
     assert (a.customers, a.active, a.before) == active[0]

@@ -37,9 +37,9 @@ class PeopleSettings(_Group):
     """How far back the first contact of the earlier customers lies, in days."""
     female_share: Share = 0.62
     """Share of women."""
-    member_share: Share = 0.82
+    member_share: Share = 0.88
     """Share of persons who open a member account sooner or later; the rest stay guests."""
-    days_to_register: Positive = 7.0
+    days_to_register: Positive = 5.0
     """Mean days from the first contact to the member account (exponential)."""
     loyal_share: Share = 0.2
     """Share of persons who never churn."""

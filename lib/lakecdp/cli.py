@@ -279,7 +279,7 @@ def source_list(env: Env = "dev", conf: ConfDir = None) -> None:
         m = source.mapping
         names = ", ".join(m.silver_tables)
         console.print(
-            f"{m.source:<20}{m.format:<6}{', '.join(m.files)} -> {names}",
+            f"{m.source:<20}{m.format:<6}{m.place} -> {names}",
             highlight=False,
             markup=False,
         )

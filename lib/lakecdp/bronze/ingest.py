@@ -1,4 +1,4 @@
-"""Take the new files of sources into bronze, each exactly once."""
+"""Take the new files and pulls of sources into bronze, each exactly once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.bronze import records
+from lakecdp.bronze.connectors.pull import Position
 from lakecdp.bronze.mapping import Source, SourceMapping
 from lakecdp.platform.batch import Batch
 from lakecdp.platform.errors import LakecdpError
@@ -49,10 +50,17 @@ class FileState:
 
 @dataclass
 class Landing:
-    """The new files of one source and the lines of those that can be read.
+    """The new files of one source and the lines of those that can be read, or what a pull gave.
 
     `filled` is the number of lines that must become records, counted before any is parsed; None
     where records may span lines, so that only parsing tells.
+
+    Attributes:
+        position: how far a connector has read; None for files.
+        idle: there is nothing to land.
+        again: records that a connector read although they had landed.
+        bytes: size of what it reads.
+        more: its input held more than one batch takes.
     """
 
     source: Source
@@ -61,16 +69,21 @@ class Landing:
     filled: int | None = 0
     notes: list[str] = field(default_factory=list)
     refused: int = 0
+    position: Position | None = None
+    idle: bool = False
+    again: int = 0
+    bytes: int = 0
+    more: bool = False
 
     @property
     def unit(self) -> Unit:
         """The source as a part of the batch."""
-        bronze = self.source.mapping.bronze
+        files = () if self.position is not None else (FILES,)
         return Unit(
             self.source.mapping.source,
-            outputs=(bronze, QUARANTINE, FILES),
-            bytes=sum(s.entry.bytes for s in self.states.values()),
-            idle=not self.states,
+            outputs=(self.source.mapping.bronze, QUARANTINE, *files),
+            bytes=self.bytes,
+            idle=self.idle,
         )
 
 
@@ -112,7 +125,8 @@ def open_files(spark: SparkSession, source: Source, files: Sequence[FileEntry]) 
         LakecdpError: a column that the mapping names is missing, or a file cannot be read at all.
     """
     mapping = source.mapping
-    landing = Landing(source, {f.uri: FileState(f) for f in files})
+    landing = Landing(source, {f.uri: FileState(f) for f in files}, idle=not files)
+    landing.bytes = sum(f.bytes for f in files)
     with ThreadPoolExecutor(4, thread_name_prefix="lakecdp-open") as threads:
         list(threads.map(lambda state: _open(spark, mapping, state), landing.states.values()))
     readable = [s for s in landing.states.values() if s.reason is None]
@@ -265,17 +279,26 @@ def land(batch: Batch, landings: Sequence[Landing]) -> None:
         )
         batch.upsert(QUARANTINE, rows, mostly_new=True)
     _count_files(batch, mine)
-    batch.append(FILES, _file_rows(batch, mine))
+    if any(x.states for x in mine):
+        batch.append(FILES, _file_rows(batch, mine))
     for landing in mine:
         name = landing.source.mapping.source
+        if landing.position is not None:
+            parts[name].consumed.position = landing.position
         whole = sum(1 for s in landing.states.values() if s.reason is not None)
         aside = landing.refused + whole
         out = written[name]
         bronze = landing.source.mapping.bronze
         given = out + aside if landing.filled is None else landing.filled + whole
-        parts[name].balance(bronze, rows_in=given, rows_out=out, quarantined=aside)
+        again = landing.again
+        parts[name].balance(
+            bronze, rows_in=given + again, rows_out=out, duplicate=again, quarantined=aside
+        )
         parts[name].count(
-            rows_in=out + aside, rows_out=out, rows_duplicate=0, rows_quarantined=aside
+            rows_in=out + aside + again,
+            rows_out=out,
+            rows_duplicate=again,
+            rows_quarantined=aside,
         )
         parts[name].summary.message = "; ".join(landing.notes) or None
 
@@ -295,6 +318,8 @@ def _append(batch: Batch, landing: Landing, arrived: Column) -> int:
 def _placed(landing: Landing) -> DataFrame:
     """Parsed records with the path below the landing folder in place of the URI."""
     assert landing.frame is not None
+    if landing.position is not None:
+        return landing.frame.withColumnRenamed("uri", "file")
     spark = landing.frame.sparkSession
     names = [(uri, s.entry.path) for uri, s in landing.states.items()]
     # Spark writes a URI as file:///x, Hadoop's listing as file:/x; compare what follows the scheme.
@@ -338,6 +363,7 @@ def _count_files(batch: Batch, landings: Sequence[Landing]) -> None:
     for state in states.values():
         # A landing is counted anew when the batch for all sources failed and it has one of its own.
         state.records = state.quarantined = 0
+    landings = [x for x in landings if x.states]
     read = [x.source.mapping for x in landings if x.frame is not None]
     if not read:
         return
@@ -348,7 +374,11 @@ def _count_files(batch: Batch, landings: Sequence[Landing]) -> None:
     for row in reduce(DataFrame.unionByName, by_file).collect():
         states[row["source"], row["file"]].records += row["count"]
     if any(x.refused for x in landings):
-        refused = batch.written(QUARANTINE).where("line > 0 AND target = 'bronze'")
+        refused = (
+            batch.written(QUARANTINE)
+            .where("line > 0 AND target = 'bronze'")
+            .where(F.col("source").isin([m.source for m in read]))
+        )
         for row in refused.groupBy("source", "file").count().collect():
             states[row["source"], row["file"]].records += row["count"]
             states[row["source"], row["file"]].quarantined += row["count"]

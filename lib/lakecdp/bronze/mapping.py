@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakecdp import contracts
+from lakecdp.bronze.connectors.config import DeltaInput, HttpInput, Input, JdbcInput, KafkaInput
 from lakecdp.platform import yamlfile
 from lakecdp.platform.errors import ConfigError, UsageError
 from lakecdp.platform.settings import Conf, Settings
@@ -29,6 +30,7 @@ TARGETS = (
 )
 SIMPLE = ("string", "int", "bigint", "double", "boolean", "date", "timestamp", "variant")
 EPOCH = {"s": "timestamp_seconds", "ms": "timestamp_millis", "us": "timestamp_micros"}
+INPUTS = ("kafka", "jdbc", "http", "delta")
 DERIVED = {"identifiers", "owner_node", "source", "event_date", "order_date"}
 
 
@@ -160,8 +162,12 @@ class SourceMapping(_Strict):
         "legitimate_interests",
     ] = Field("contract", description="Why the data may be processed (GDPR article 6)")
     channel: str = Field("other", pattern=r"^[a-z_]+$")
-    files: list[str] = Field(min_length=1, description="Patterns below the landing folder")
-    format: Literal["csv", "json"]
+    files: list[str] = Field(default_factory=list, description="Patterns below the landing folder")
+    kafka: KafkaInput | None = None
+    jdbc: JdbcInput | None = None
+    http: HttpInput | None = None
+    delta: DeltaInput | None = None
+    format: Literal["csv", "json"] = Field("json", description="Of files, which must name it")
     file: FileFormat = FileFormat()
     timezone: str = Field("UTC", description="Zone of times that carry no offset")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="Default: the lake's")
@@ -200,6 +206,18 @@ class SourceMapping(_Strict):
         return value
 
     @model_validator(mode="after")
+    def _one_input(self) -> SourceMapping:
+        given = [n for n in ("files", *INPUTS) if getattr(self, n)]
+        if len(given) != 1:
+            said = " and ".join(f"`{n}`" for n in given) or "none"
+            raise ValueError(f"give one of `files`, `kafka`, `jdbc`, `http`, `delta`; here: {said}")
+        if self.files and "format" not in self.model_fields_set:
+            raise ValueError("`files` need a `format`: csv or json")
+        if not self.files and self.format != "json":
+            raise ValueError(f"`format: {self.format}` goes with `files`; {given[0]} gives JSON")
+        return self
+
+    @model_validator(mode="after")
     def _names(self) -> SourceMapping:
         for name in (*self.personal, *self.sensitive):
             if name not in self.columns:
@@ -217,6 +235,16 @@ class SourceMapping(_Strict):
         return f"bronze.{self.source}"
 
     @property
+    def input(self) -> Input | None:
+        """What the source is read from where that is no file."""
+        return self.kafka or self.jdbc or self.http or self.delta
+
+    @property
+    def place(self) -> str:
+        """For people: where records come from."""
+        return self.input.place if self.input is not None else ", ".join(self.files)
+
+    @property
     def file_columns(self) -> list[str]:
         """The names that the columns in use have in the files."""
         return [c.path.removeprefix("$.") if c.path else n for n, c in self.columns.items()]
@@ -229,7 +257,7 @@ class SourceMapping(_Strict):
     def fingerprint(self, *further: str) -> str:
         """Changes when the meaning of the records changes; not with files or descriptions."""
         body = self.model_dump(
-            exclude={"description", "owner", "files", "lawful_basis"}, mode="json"
+            exclude={"description", "owner", "files", "lawful_basis", *INPUTS}, mode="json"
         )
         text = json.dumps([body, *further], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

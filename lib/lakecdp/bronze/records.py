@@ -185,18 +185,30 @@ def _sql(text: str) -> str:
 
 
 def parse_json(rows: DataFrame, mapping: SourceMapping) -> DataFrame:
-    """Lines of JSON, one object each; columns as in `parse_csv`."""
+    """Lines of JSON, one object each; blank ones are none. Columns as in `parse_csv`."""
+    return parse_objects(rows.where(FILLED), mapping)
+
+
+def parse_objects(rows: DataFrame, mapping: SourceMapping, what: str = "line") -> DataFrame:
+    """Texts of JSON, one object each; columns as in `parse_csv`.
+
+    Args:
+        rows: value, uri, line.
+        mapping: the source.
+        what: the word for a text in reasons.
+    """
     return (
-        rows.where(FILLED)
-        .withColumn("text", F.ltrim(F.ltrim(decoded(F.col("value"), mapping), F.lit("\ufeff"))))
+        rows.withColumn("text", F.ltrim(F.ltrim(decoded(F.col("value"), mapping), F.lit("\ufeff"))))
         .withColumn("unreadable", _unreadable(mapping))
         .withColumn("raw", F.try_parse_json(F.when(F.col("unreadable").isNull(), F.col("text"))))
         .withColumn(
             "reason",
             F.coalesce(
                 F.col("unreadable"),
-                F.when(F.col("raw").isNull(), F.lit("the line is not valid JSON")),
-                F.when(~F.col("text").startswith("{"), F.lit("the line is JSON but not an object")),
+                F.when(F.col("raw").isNull(), F.lit(f"the {what} is not valid JSON")),
+                F.when(
+                    ~F.col("text").startswith("{"), F.lit(f"the {what} is JSON but not an object")
+                ),
             ),
         )
         .select(

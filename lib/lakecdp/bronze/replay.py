@@ -36,8 +36,9 @@ def replay(job: Job, source: Source) -> None:
 def _replay(batch: Batch, source: Source, refused: DataFrame) -> None:
     mapping = source.mapping
     keys = ["file", "line"]
-    whole = refused.where("line = 0")
-    single = refused.where("line > 0")
+    # The first record of a Kafka partition has the offset 0.
+    whole = refused.where("raw IS NULL")
+    single = refused.where("raw IS NOT NULL")
     parsed = _parsed(batch, source, single).persist()
     good = parsed.where("reason IS NULL").withColumn("arrived_at", F.lit(batch.started_at))
     total = refused.count()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -89,3 +90,43 @@ def added_files(commits: Iterable[str]) -> list[str] | None:
             files.add(path)
         files -= removed
     return sorted(unquote(p) for p in files)
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What commits did to the rows of a table.
+
+    Attributes:
+        files: by version, the data files that came until then and still lie in the table then.
+        rewritten: whether rows were taken away or replaced, so that `files` are not only news.
+    """
+
+    files: dict[int, list[str]]
+    rewritten: bool
+
+
+def appended(commits: Iterable[tuple[int, str]]) -> Appended:
+    """The files whose rows are new, as far as the commits only append.
+
+    Actions that change no row (`dataChange: false`, as of OPTIMIZE) bring nothing; a file that they
+    take away is read at the version before.
+
+    Args:
+        commits: versions and contents of successive commits, oldest first.
+    """
+    found: dict[int, list[str]] = {}
+    held: list[str] = []
+    last, rewritten = 0, False
+    for version, text in commits:
+        actions: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines() if line]
+        gone = [a["remove"] for a in actions if "remove" in a]
+        new = [a["add"] for a in actions if "add" in a and a["add"].get("dataChange", True)]
+        rewritten |= any(r.get("dataChange", True) for r in gone)
+        rewritten |= any(a.get("deletionVector") for a in new)
+        if held and {unquote(r["path"]) for r in gone} & set(held):
+            found[last], held = held, []
+        held += [unquote(a["path"]) for a in new]
+        last = version
+    if held:
+        found[last] = held
+    return Appended(found, bool(rewritten))

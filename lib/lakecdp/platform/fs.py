@@ -25,7 +25,8 @@ class FileEntry:
     modified_at: datetime
 
 
-def _jvm(spark: SparkSession) -> Any:
+def java(spark: SparkSession) -> Any:
+    """Spark's Java side."""
     jvm = spark._jvm
     if jvm is None:
         raise LakecdpError("Spark's Java side is not running.")
@@ -34,7 +35,7 @@ def _jvm(spark: SparkSession) -> Any:
 
 def hadoop_path(spark: SparkSession, uri: str) -> tuple[Any, Any]:
     """The Hadoop file system and path object of a URI."""
-    jvm = _jvm(spark)
+    jvm = java(spark)
     path = jvm.org.apache.hadoop.fs.Path(uri)
     return path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf()), path
 
@@ -97,7 +98,7 @@ def read_head(spark: SparkSession, uri: str, limit: int = 1 << 20) -> bytes:
     Raises:
         LakecdpError: it cannot be opened or decompressed.
     """
-    jvm = _jvm(spark)
+    jvm = java(spark)
     fs, path = hadoop_path(spark, uri)
     stream = None
     try:
@@ -125,6 +126,22 @@ def read_text(spark: SparkSession, uri: str) -> str:
         LakecdpError: it cannot be read.
     """
     return read_head(spark, uri, _MOST).decode("utf-8")
+
+
+def write_bytes(spark: SparkSession, uri: str, body: bytes) -> None:
+    """Write a whole file; one that is there is replaced."""
+    fs, path = hadoop_path(spark, uri)
+    stream = fs.create(path, True)
+    try:
+        stream.write(bytearray(body))
+    finally:
+        stream.close()
+
+
+def delete(spark: SparkSession, uri: str) -> None:
+    """Delete a file, or a folder with all in it; nothing where there is none."""
+    fs, path = hadoop_path(spark, uri)
+    fs.delete(path, True)
 
 
 def java_message(error: Exception) -> str:

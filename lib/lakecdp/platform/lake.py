@@ -82,12 +82,7 @@ class Lake:
         return found if found >= 0 else None
 
     def _snapshot(self, name: str) -> Any:
-        jvm: Any = self.spark._jvm
-        empty = jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
-            self.spark._jsparkSession, self.path(name)
-        )
-        return log.update(False, empty, empty)
+        return _snapshot_at(self.spark, self.path(name))
 
     def bytes(self, name: str) -> int:
         """Size of a table's data files; 0 when it does not exist."""
@@ -343,6 +338,18 @@ class Lake:
     def restore(self, name: str, version: int) -> None:
         """Take a table back to a version, as a new commit."""
         DeltaTable.forPath(self.spark, self.path(name)).restoreToVersion(version)
+
+
+def _snapshot_at(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    empty = jvm.scala.Option.empty()
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    return log.update(False, empty, empty)
+
+
+def delta_version(spark: SparkSession, path: str) -> int:
+    """Current version of any Delta table; -1 when there is none."""
+    return int(_snapshot_at(spark, path).version())
 
 
 def _required(contract: TableContract) -> set[str]:

@@ -53,12 +53,14 @@ class Consumed:
         seen: published version of each input then.
         rules: fingerprint of the business rules then.
         run_date: the date it stood for.
+        position: how far an input that is no table of the lake was read.
     """
 
     mark: int = 0
     seen: dict[str, int] = field(default_factory=dict)
     rules: str = ""
     run_date: str = ""
+    position: dict[str, Any] = field(default_factory=dict)
 
     def dump(self) -> str:
         """As the JSON kept in the ledger."""

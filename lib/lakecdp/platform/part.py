@@ -73,7 +73,9 @@ class Part:
         self.unit = unit
         self.since: Consumed = ledger.consumed(step.job, unit.name)
         seen = {t: ledger.published.get(t, 0) for t in unit.inputs}
-        self.consumed = Consumed(0, seen, unit.rules, step.run_date.isoformat())
+        self.consumed = Consumed(
+            0, seen, unit.rules, step.run_date.isoformat(), self.since.position
+        )
         first = not self.since.mark
         self.full = first or self.since.rules != unit.rules
         self.new_date = first or (step.daily and self.since.run_date != step.run_date.isoformat())
@@ -85,7 +87,8 @@ class Part:
     @property
     def keeps_its_place(self) -> bool:
         """Whether what it has consumed stays as it was, so that a later run looks again."""
-        return self.nothing_new or not self.unit.inputs
+        moved = self.consumed.position != self.since.position
+        return self.nothing_new or not (self.unit.inputs or moved)
 
     def balance(
         self, target: str, *, rows_in: int, rows_out: int, duplicate: int = 0, quarantined: int = 0

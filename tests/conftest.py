@@ -96,3 +96,21 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"the real data sets are not at {root} (set LAKECDP_DATA)")
     return root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """JDBC URL of a real PostgreSQL, started by the first test that asks for it."""
+    from tests import servers
+
+    with servers.postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """host:port of a real Kafka broker, started by the first test that asks for it."""
+    from tests import servers
+
+    with servers.kafka() as address:
+        yield address

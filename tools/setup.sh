@@ -2,7 +2,7 @@
 # Sets up what `make` needs. A second call finds its stamps and returns at once.
 #   tools/setup.sh run     Python environment, Spark's Delta jars, class-data archive
 #   tools/setup.sh check   Python environment with the development tools, no Java
-#   tools/setup.sh test    all of it, and the environment of Airflow
+#   tools/setup.sh test    all of it, the jars of Kafka's broker, and the environment of Airflow
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -127,6 +127,18 @@ spark_files() {
     stamp spark "$key"
 }
 
+server_files() {
+    local key why
+    key="$(digest tools/servers.xml tools/server_setup.py requirements/lock.txt)"
+    if [ -d .cache/servers/kafka ] && done_before servers "$key"; then return; fi
+    say "fetching the jars of the Kafka broker that tests start"
+    "$VENV/bin/python" tools/server_setup.py </dev/null >"$LOGS/servers.log" 2>&1 || {
+        why="$(sed -n 's/^error: //p' "$LOGS/servers.log" | tail -n 1)"
+        fail "${why:-The servers for tests could not be set up} (details: $LOGS/servers.log)."
+    }
+    stamp servers "$key"
+}
+
 airflow_packages() {
     local key
     key="$(digest requirements/build-lock.txt requirements/airflow-lock.txt)-$(pwd)"
@@ -153,6 +165,7 @@ test)
     python_packages run requirements/lock.txt
     python_packages dev requirements/lock.txt requirements/dev-lock.txt
     spark_files
+    server_files
     airflow_packages
     ;;
 *)

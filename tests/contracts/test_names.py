@@ -68,10 +68,10 @@ def test_pipeline_order_respects_what_jobs_read() -> None:
         between("tag", "ingest")
 
 
-def test_delta_coordinates_agree() -> None:
-    from lakecdp.platform.jvm import DELTA, EXCLUDES
+def test_coordinates_of_jars_agree() -> None:
+    from lakecdp.platform.jvm import EXCLUDES, PACKAGES
 
     for name in ("local", "cluster"):
         text = (ROOT / f"conf/spark/{name}.conf").read_text()
-        assert f"spark.jars.packages {DELTA}" in re.sub(r" +", " ", text)
+        assert f"spark.jars.packages {PACKAGES}" in re.sub(r" +", " ", text)
         assert EXCLUDES in text

@@ -1,4 +1,4 @@
-"""What makes the JVM of this process start quickly: Delta's jars and the class-data archive.
+"""What makes the JVM of this process start quickly: the jars it needs and the class-data archive.
 
 `make setup` (tools/spark_setup.py) leaves both in `share/lakecdp` of the Python environment. Where
 they are missing Spark resolves the jars itself and starts without the archive.
@@ -11,17 +11,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
-EXCLUDES = "io.delta:delta-kernel-*,io.unitycatalog:*"
+PACKAGES = (
+    "io.delta:delta-spark_4.2_2.13:4.4.0,org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0,"
+    "org.postgresql:postgresql:42.7.14"
+)
+EXCLUDES = (
+    "io.delta:delta-kernel-*,io.unitycatalog:*,org.apache.hadoop:*,org.scala-lang*:*,org.slf4j:*,"
+    "org.xerial.snappy:*,*:lz4-java,com.google.code.findbugs:*,org.checkerframework:*,"
+    "org.apache.spark:spark-tags_2.13"
+)
 LAUNCHER = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 
 
 def jars() -> dict[str, str]:
-    """Settings that bring Delta: jars on the class path, or Spark's own resolution."""
+    """Settings that bring Delta and the connectors: jars on the class path, or Spark's own resolution."""
     found = sorted((Path(sys.prefix) / "share" / "lakecdp" / "jars").glob("*.jar"))
     if found:
         return {"spark.driver.extraClassPath": os.pathsep.join(str(p) for p in found)}
-    return {"spark.jars.packages": DELTA, "spark.jars.excludes": EXCLUDES}
+    return {"spark.jars.packages": PACKAGES, "spark.jars.excludes": EXCLUDES}
 
 
 def archive_options() -> list[str]:

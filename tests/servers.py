@@ -105,6 +105,8 @@ def kafka() -> Iterator[str]:
         f"controller.listener.names=CONTROLLER\nlog.dirs={folder}/logs\n"
         "offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n"
         "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\n"
+        # The default of 128 MB would be half of the heap.
+        "log.cleaner.dedupe.buffer.size=8388608\n"
     )
     home = os.environ.get("JAVA_HOME")
     path = f"{jars}/*{os.pathsep}{Path(pyspark.__file__).parent}/jars/*"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -116,14 +116,38 @@ def run(
     last: Annotated[str | None, typer.Option("--to", help="Last job or stage.")] = None,
     source: SourceName = None,
     approve_as: Approver = None,
+    trigger: Annotated[
+        Literal["available-now", "continuous"],
+        typer.Option("--trigger", help="Once, or again and again, to the tags, until Ctrl-C."),
+    ] = "available-now",
+    pause: Annotated[
+        float, typer.Option("--pause", min=0, help="Seconds between two rounds of continuous.")
+    ] = 60,
 ) -> None:
-    """Run the pipeline, from landed files to the report, in one session."""
+    """Run the pipeline, from what is new in the sources to the report, in one session."""
     from lakecdp.pipeline import between
 
+    if trigger == "continuous":
+        last = last or "04_tags"
     try:
         specs = between(first, last)
     except ValueError as e:
         raise UsageError(f"--from/--to: {e}.") from None
+    if trigger == "continuous":
+        from lakecdp.continuous import repeat
+
+        def surroundings() -> AbstractContextManager[Job]:
+            return opened(
+                env,
+                lake,
+                conf,
+                landing=landing,
+                run_date=run_date,
+                source=source,
+                approve_as=approve_as,
+            )
+
+        raise typer.Exit(repeat(surroundings, specs, pause, console))
     with opened(
         env, lake, conf, landing=landing, run_date=run_date, source=source, approve_as=approve_as
     ) as job:

@@ -45,7 +45,16 @@ def clicks(spark, kafka, make_job, tmp_path: Path, monkeypatch):
 
         def lose(self, partition: int, before: int) -> None:
             part = jvm.org.apache.kafka.common.TopicPartition(self.topic, partition)
-            offset = jvm.org.apache.kafka.clients.admin.RecordsToDelete.beforeOffset(before)
+            # Py4J takes the getter of the same name for it.
+            name = "org.apache.kafka.clients.admin.RecordsToDelete"
+            types, values = (
+                spark.sparkContext._gateway.new_array(kind, 1)
+                for kind in (jvm.java.lang.Class, jvm.java.lang.Object)
+            )
+            types[0], values[0] = jvm.java.lang.Long.TYPE, before
+            loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+            method = loader.loadClass(name).getMethod("beforeOffset", types)
+            offset = method.invoke(None, values)
             admin.deleteRecords(jvm.java.util.Map.of(part, offset)).all().get()
 
         def send(self, partition: int, *values: bytes | None) -> None:

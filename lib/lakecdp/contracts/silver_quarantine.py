@@ -10,11 +10,16 @@ CONTRACT = TableContract(
     cluster_by=("source", "file"),
     columns=(
         column("source", "STRING", "Source of the record", required=True),
-        column("file", "STRING", "Path of its file below the landing folder", required=True),
+        column(
+            "file",
+            "STRING",
+            "Path of its file below the landing folder, or place as in bronze",
+            required=True,
+        ),
         column(
             "line",
             "BIGINT",
-            "Line in the file from 1; 0 when the whole file is meant",
+            "Line in the file from 1, or offset; 0, without `raw`, when the whole file is meant",
             required=True,
         ),
         column(

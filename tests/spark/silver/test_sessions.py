@@ -141,6 +141,21 @@ def test_late_restated_and_deleted_events(lake: Callable[..., Memory]) -> None:
     assert max(r["_batch"] for r in memory.rows["silver.session"].values()) <= again
 
 
+def test_a_change_reaches_other_days_than_its_own(lake: Callable[..., Memory]) -> None:
+    memory = lake([event("a", 50, DEVICE)], [event("b", 70, ANNA, DEVICE)])
+    assert memory.visits() == {frozenset("ab")}, "a quarter past midnight, and nothing else is new"
+    assert memory.owners() == {"a": 101, "b": 101}
+
+    # A visit every 23 hours, which no pause of these rules ends: where it is cut hangs on the first.
+    rules = RULES.model_copy(update={"inactivity_minutes": 1440, "max_hours": 30})
+    long = [event(f"{d}", 23 * 60 * d, DEVICE) for d in range(7)]
+    memory = lake(long, rules=rules)
+    assert memory.visits() == {frozenset(x) for x in ("01", "2", "3", "45", "6")}
+    memory.deliver([], gone=[(long[0]["day"], "0")])
+    memory.take(rules)
+    assert memory.visits() == {frozenset(x) for x in ("12", "3", "4", "56")}
+
+
 @pytest.mark.parametrize(
     ("seed", "more"),
     [(1, {}), (2, {"split_on_campaign": True, "max_hours": 1}), (3, {"session_hint": False})],

@@ -99,9 +99,11 @@ def submit(master: str, job: str, folder: Path, lake: Path, in_memory_edges: int
     told = (ROOT / "conf" / "spark" / "cluster.conf").read_text().splitlines()
     properties = folder / "cluster.conf"
     properties.write_text("\n".join(p for p in told if not p.startswith("spark.jars.")))
-    few = ["spark.sql.shuffle.partitions=4", "spark.executor.memory=700m", "spark.driver.memory=1g"]
+    few = ["spark.sql.shuffle.partitions=4", "spark.executor.memory=700m", "spark.driver.memory=2g"]
     few += ["spark.driver.host=127.0.0.1", "spark.ui.enabled=false", "spark.log.level=WARN"]
     few += ["spark.databricks.delta.snapshotPartitions=2"]
+    quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    few += [f"spark.{side}.extraJavaOptions={quick}" for side in ("driver", "executor")]
     command = [str(HOME / "bin" / "spark-submit"), "--master", master]
     command += ["--properties-file", str(properties), "--py-files", str(archive)]
     command += ["--jars", ",".join(map(str, JARS))]
@@ -119,7 +121,7 @@ def submit(master: str, job: str, folder: Path, lake: Path, in_memory_edges: int
         env=env,
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def records() -> list[Record]:

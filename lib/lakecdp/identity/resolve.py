@@ -252,7 +252,7 @@ def _regroup(
     """Group everything on the executors."""
     batch = tables.batch
     gone = edges.gone.select("node_a", "node_b")
-    done = regroup(lake, gone, in_memory_edges, batch.hold, devices(rules))
+    done = regroup(lake, gone, in_memory_edges, batch.settle, devices(rules))
     out = Outcome(nodes=done.nodes)
     _write_nodes(tables, lake, nodes, done.statuses)
     _write_edges(tables, lake, edges, done.verdicts)
@@ -267,7 +267,7 @@ def _regroup(
     out.links = done.moved.count()
     out.changes.update(dict(done.ledger.groupBy("kind").count().collect()))
     if out.changes:
-        _put_ledger(batch, numbered_changes(done.ledger, batch.hold), at)
+        _put_ledger(batch, numbered_changes(done.ledger, batch.settle), at)
     blocked = done.verdicts.where("_now <> ''").groupBy("_now").count()
     out.blocked.update(dict(blocked.collect()))
     return out

@@ -313,6 +313,14 @@ class Batch:
         self._held.append(frame.persist())
         return frame
 
+    def settle(self, frame: DataFrame) -> DataFrame:
+        """The same rows, computed now, and without the plan that made them.
+
+        For results that many later steps build on, round after round: the plan of a cached frame is
+        kept and doubles with each use. The rows lie on the executors; when one is lost the batch fails.
+        """
+        return frame.localCheckpoint()
+
     def keep(self, frame: DataFrame) -> DataFrame:
         """The same rows: in the plan itself while they are few, else cached at their next use."""
         rows = frame.limit(FEW + 1).toArrow()

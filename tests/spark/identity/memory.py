@@ -116,6 +116,7 @@ class Memory:
         return frame.localCheckpoint()
 
     hold = keep
+    settle = keep
 
     def append(self, name: str, frame: DataFrame) -> int:
         self.upsert(name, frame)

@@ -3,9 +3,10 @@
     spark-submit --py-files dist/lakecdp.zip jobs/02_silver/conform.py \
         --env demo --lake build/demo/lake --run-date 2026-11-01
 
-Writes silver.event, order_header, order_line, payment, product and attribute (one row per key), the
-clear identifiers, and silver.quarantine with a reason for every record refused. When a mapping has
-changed, all records of its source are conformed again.
+Writes silver.event, order_header, order_line, payment, product, attribute, touch, contact, review,
+survey_answer, footfall, ad_spend, calendar_day and indicator (one row per key), the clear
+identifiers, and silver.quarantine with a reason for every record refused. When a mapping has changed,
+all records of its source are conformed again.
 """
 
 from lakecdp.bronze.mapping import Source, load_sources

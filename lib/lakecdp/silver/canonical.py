@@ -29,8 +29,31 @@ TIMES = {
     "payment": ("paid_at", None),
     "product": (None, None),
     "attribute": ("observed_at", None),
+    "touch": ("touched_at", "touch_date"),
+    "contact": ("contacted_at", "contact_date"),
+    "review": ("reviewed_at", "review_date"),
+    "survey_answer": ("answered_at", "answer_date"),
+    "footfall": ("started_at", "footfall_date"),
+    "ad_spend": (None, None),
+    "calendar_day": (None, None),
+    "indicator": (None, None),
 }
-CONTENT_IDS = {"event": "event_id", "order_line": "line_id", "payment": "payment_id"}
+CONTENT_IDS = {
+    "event": "event_id",
+    "order_line": "line_id",
+    "payment": "payment_id",
+    "touch": "touch_id",
+    "contact": "contact_id",
+    "review": "review_id",
+    "survey_answer": "answer_id",
+}
+WHOLE = {
+    "footfall": ("counter",),
+    "ad_spend": ("ad_group",),
+    "calendar_day": ("region",),
+    "indicator": ("region", "category"),
+}
+"""Parts of a key that are `all` where a source does not tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +177,13 @@ def _defaults(source: Source, target: Target, meaning: Meaning) -> Mapping[str, 
         elif "amount" in target.columns:
             defaults["unit_price"] = F.try_divide(F.expr(target.columns["amount"]), units)
         return defaults
+    names = contracts.table(f"silver.{target.table}").column_names
+    defaults = {c: value for c, value in common.items() if c in names}
     if target.table == "order_header":
-        return {**common, "kind": F.lit("sale")}
-    if target.table == "event":
-        return common
-    return {"currency": currency} if target.table in ("payment", "product") else {}
+        defaults["kind"] = F.lit("sale")
+    if target.table == "footfall":
+        defaults["minutes"] = F.lit(60)
+    return defaults | {c: F.lit("all") for c in WHOLE.get(target.table, ())}
 
 
 def _attributes(target: Target, source: str) -> list[Column]:
@@ -189,6 +214,8 @@ def _finished(rows: DataFrame, table: str, contract: contracts.TableContract) ->
         c.name: F.col(c.name).cast(c.type) for c in contract.columns if c.name in rows.columns
     }
     rows = rows.withColumns(typed_columns)
+    if table in WHOLE:
+        rows = rows.withColumns({c: F.coalesce(c, F.lit("all")) for c in WHOLE[table]})
     owner = F.get("identifiers", F.lit(0))["node_id"]
     if "owner_node" in contract.column_names:
         rows = rows.withColumn("owner_node", owner)

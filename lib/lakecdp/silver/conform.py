@@ -32,7 +32,16 @@ from lakecdp.silver.typed import PROBLEMS
 
 QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
 PRODUCT, ATTRIBUTE = "silver.product", "silver.attribute"
-FRESH = ("event", "order_line", "payment")
+FRESH = (
+    "event",
+    "order_line",
+    "payment",
+    "touch",
+    "contact",
+    "review",
+    "survey_answer",
+    "footfall",
+)
 COUNTED = ("event", "order_header", "order_line")
 PLACE = ["source", "file", "line", "target"]
 LATER = "struct(s._version_at, s._content) > struct(t._version_at, t._content)"

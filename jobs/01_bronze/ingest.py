@@ -11,6 +11,7 @@ fails by name; the other sources go on.
 from collections.abc import Callable
 
 from lakecdp.bronze.connectors.opening import open_input
+from lakecdp.bronze.drift import seen_fields
 from lakecdp.bronze.ingest import Landing, land, landed_files, new_files, open_files
 from lakecdp.bronze.mapping import Source, load_sources
 from lakecdp.platform.errors import LakecdpError, UsageError
@@ -38,9 +39,14 @@ def opened_files(job: Job, sources: list[Source]) -> list[Landing]:
     present = list_files(job.spark, job.settings.landing)
     if job.source is None:
         stray(job, present, [p for s in sources for p in s.mapping.files])
-    known = landed_files(job.read("bronze.landed_file"))
+    landed = job.read("bronze.landed_file")
+    known, seen = landed_files(landed), seen_fields(landed)
     return opened(
-        job, sources, lambda s: open_files(job.spark, s, new_files(present, s.mapping, known))
+        job,
+        sources,
+        lambda s: open_files(
+            job.spark, s, new_files(present, s.mapping, known), seen.get(s.mapping.source, ())
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
-from lakecdp.bronze import records
+from lakecdp.bronze import drift, records
 from lakecdp.bronze.connectors.pull import Position
-from lakecdp.bronze.mapping import Source, SourceMapping
+from lakecdp.bronze.mapping import WIDE, Source, SourceMapping
 from lakecdp.platform.batch import Batch
 from lakecdp.platform.errors import LakecdpError
 from lakecdp.platform.fs import FileEntry, java_message, matching, read_head
@@ -39,10 +39,14 @@ _HARMED = (
 
 @dataclass
 class FileState:
-    """A new file on its way: its header, the counts of its records, and why it was refused."""
+    """A new file on its way: its header, the counts of its records, and why it was refused.
+
+    `above` is the number of lines up to the header that are not blank.
+    """
 
     entry: FileEntry
     header: list[str] | None = None
+    above: int = 0
     records: int = 0
     quarantined: int = 0
     reason: str | None = None
@@ -56,6 +60,7 @@ class Landing:
     where records may span lines, so that only parsing tells.
 
     Attributes:
+        seen: columns or fields that earlier files have shown.
         position: how far a connector has read; None for files.
         idle: there is nothing to land.
         again: records that a connector read although they had landed.
@@ -69,6 +74,7 @@ class Landing:
     filled: int | None = 0
     notes: list[str] = field(default_factory=list)
     refused: int = 0
+    seen: Collection[str] = ()
     position: Position | None = None
     idle: bool = False
     again: int = 0
@@ -118,19 +124,27 @@ def _millis(f: FileEntry) -> int:
     return round(f.modified_at.timestamp() * 1000)
 
 
-def open_files(spark: SparkSession, source: Source, files: Sequence[FileEntry]) -> Landing:
+def open_files(
+    spark: SparkSession, source: Source, files: Sequence[FileEntry], seen: Collection[str] = ()
+) -> Landing:
     """Read headers, set harmed files aside and parse the lines of the others; writes nothing.
+
+    Args:
+        spark: the session.
+        source: the source.
+        files: its new files.
+        seen: columns or fields that its earlier files have shown; see `drift.seen_fields`.
 
     Raises:
         LakecdpError: a column that the mapping names is missing, or a file cannot be read at all.
     """
     mapping = source.mapping
-    landing = Landing(source, {f.uri: FileState(f) for f in files}, idle=not files)
+    landing = Landing(source, {f.uri: FileState(f) for f in files}, seen=seen, idle=not files)
     landing.bytes = sum(f.bytes for f in files)
     with ThreadPoolExecutor(4, thread_name_prefix="lakecdp-open") as threads:
         list(threads.map(lambda state: _open(spark, mapping, state), landing.states.values()))
     readable = [s for s in landing.states.values() if s.reason is None]
-    landing.notes = _drift(source, readable)
+    landing.notes = _drift(source, readable, seen)
     found = _parse(spark, mapping, readable)
     if found:
         landing.frame = reduce(DataFrame.unionByName, (frame for frame, _ in found))
@@ -150,10 +164,11 @@ def _open(spark: SparkSession, mapping: SourceMapping, state: FileState) -> None
             raise LakecdpError(f"source {mapping.source}: {e}") from None
         state.reason = f"the file cannot be decompressed: {_tail(str(e))}"
         return
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and mapping.file.encoding not in records.WIDE:
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and mapping.file.encoding not in WIDE:
         state.reason = "the file is UTF-16; say `encoding: utf-16` under `file` in the mapping"
         return
     if mapping.format == "csv":
+        state.above = records.filled_above(head, mapping)
         if not mapping.file.header:
             state.header = list(mapping.columns)
             return
@@ -171,13 +186,13 @@ def _tail(message: str) -> str:
     return message.rsplit(": ", 1)[-1]
 
 
-def _drift(source: Source, states: Sequence[FileState]) -> list[str]:
+def _drift(source: Source, states: Sequence[FileState], seen: Collection[str]) -> list[str]:
     """Columns that came in addition; those that are missing fail the source."""
     mapping = source.mapping
     if mapping.format != "csv":
         return []
     wanted = mapping.file_columns
-    more: dict[str, str] = {}
+    more: dict[str, list[str]] = {}
     for state in states:
         header = state.header or []
         missing = [n for n in wanted if n not in header]
@@ -186,8 +201,8 @@ def _drift(source: Source, states: Sequence[FileState]) -> list[str]:
                 f"source {mapping.source}: {state.entry.path} has no column {', '.join(missing)}; "
                 f"it has {', '.join(header)}"
             )
-        more |= {n: state.entry.path for n in header if n not in wanted}
-    return [f"new column {n} (kept in raw), first in {path}" for n, path in sorted(more.items())]
+        more[state.entry.path] = [n for n in header if n not in wanted]
+    return drift.new_columns(more, seen)
 
 
 def _parse(
@@ -229,10 +244,8 @@ def _frame(
     schema = "uri string, block bigint, first bigint, count bigint, filled bigint, before bigint"
     rows = records.numbered(found, spark.createDataFrame(counted, schema))
     filled = sum(r["filled"] for r in counted)
-    if mapping.format == "csv":
-        headers = len(states) if mapping.file.header else 0
-        return records.parse_csv(rows, mapping, names), filled - headers
-    return records.parse_json(rows, mapping), filled
+    filled -= sum(s.above for s in states)
+    return records.parse(rows, mapping, names), filled
 
 
 def _sound(
@@ -308,14 +321,41 @@ def _append(batch: Batch, landing: Landing, arrived: Column) -> int:
     if landing.frame is None:
         return 0
     seen = Observation()
-    frame = _placed(landing).observe(seen, F.count_if(F.col("reason").isNotNull()).alias("refused"))
+    mapping = landing.source.mapping
+    refused = F.count_if(F.col("reason").isNotNull()).alias("refused")
+    files = landing.position is None
+    frame = placed(landing).observe(seen, refused, *(drift.measures(mapping) if files else ()))
     good = frame.where(F.col("reason").isNull()).withColumn("arrived_at", arrived)
-    written = batch.append(landing.source.mapping.bronze, good)
-    landing.refused = int(seen.get["refused"])
+    written = batch.append(mapping.bronze, good)
+    observed = seen.get
+    landing.refused = int(observed["refused"])
+    if files and mapping.format == "json":
+        _fields(landing, observed)
     return written
 
 
-def _placed(landing: Landing) -> DataFrame:
+def _fields(landing: Landing, observed: Mapping[str, Any]) -> None:
+    """Note the fields that the records hold, and what is new among them.
+
+    Raises:
+        LakecdpError: not one record has a column that each must have.
+    """
+    mapping = landing.source.mapping
+    fields = drift.fields_of(observed["schema"])
+    names = [drift.shown(p) for p in fields]
+    missing = drift.absent(mapping, observed)
+    if missing:
+        files = sorted(s.entry.path for s in landing.states.values() if s.reason is None)
+        raise LakecdpError(
+            f"source {mapping.source}: no record of {', '.join(files[:3])} has "
+            f"{', '.join(missing)}; they have {', '.join(names[: drift.NAMED])}"
+        )
+    landing.notes = drift.new_fields(fields, mapping, landing.seen)
+    for state in landing.states.values():
+        state.header = names if state.reason is None else None
+
+
+def placed(landing: Landing) -> DataFrame:
     """Parsed records with the path below the landing folder in place of the URI."""
     assert landing.frame is not None
     if landing.position is not None:
@@ -343,7 +383,7 @@ def _refused(spark: SparkSession, landing: Landing) -> list[DataFrame]:
     parts = []
     if landing.refused and landing.frame is not None:
         parts.append(
-            _placed(landing)
+            placed(landing)
             .where(F.col("reason").isNotNull())
             .select("file", "line", "reason", F.col("bytes").alias("raw"))
         )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -20,18 +20,43 @@ from lakecdp.platform import yamlfile
 from lakecdp.platform.errors import ConfigError, UsageError
 from lakecdp.platform.settings import Conf, Settings
 
-TARGETS = (
+TableName = Literal[
     "event",
     "order_header",
     "order_line",
     "payment",
     "product",
     "attribute",
-)
+    "touch",
+    "contact",
+    "review",
+    "survey_answer",
+    "footfall",
+    "ad_spend",
+    "calendar_day",
+    "indicator",
+]
+TARGETS: tuple[str, ...] = get_args(TableName)
+WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+"""Encodings in which a line cannot be found without reading the file from its start."""
 SIMPLE = ("string", "int", "bigint", "double", "boolean", "date", "timestamp", "variant")
 EPOCH = {"s": "timestamp_seconds", "ms": "timestamp_millis", "us": "timestamp_micros"}
 INPUTS = ("kafka", "jdbc", "http", "delta")
-DERIVED = {"identifiers", "owner_node", "source", "event_date", "order_date"}
+DAYS = {
+    "event": "event_date",
+    "order_header": "order_date",
+    "order_line": "order_date",
+    "touch": "touch_date",
+    "contact": "contact_date",
+    "review": "review_date",
+    "survey_answer": "answer_date",
+    "footfall": "footfall_date",
+}
+"""Tables whose key has the day of their time."""
+ADAPTERS = "adapters"
+"""Folder of mappings that are shipped to be put into use by name."""
+DERIVED = {"identifiers", "owner_node", "source", *DAYS.values()}
+_GROUP = re.compile(r"(?<!\\)\(\?P?<([A-Za-z]\w*)>")
 
 
 class _Strict(BaseModel):
@@ -52,6 +77,10 @@ class FileFormat(_Strict):
     null_value: str = Field(
         "", description="How a missing value is written, besides an empty field"
     )
+    skip_lines: int = Field(0, ge=0, le=1000, description="Lines before the header of a CSV file")
+    pattern: str | None = Field(
+        None, description="What a line of text is: a regular expression with named groups"
+    )
     max_record_bytes: int = Field(1 << 20, ge=1024, description="Longer records are kept aside")
 
     @field_validator("encoding")
@@ -62,6 +91,35 @@ class FileFormat(_Strict):
             return codecs.lookup(value).name
         except LookupError:
             raise ValueError(f"{value!r} is no known encoding") from None
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            names = re.compile(_GROUP.sub(r"(?P<\1>", value)).groupindex
+        except re.error as e:
+            raise ValueError(f"it is no regular expression ({e})") from None
+        if not names:
+            raise ValueError("it names no group; write what is kept as (?<name>...)")
+        return value
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Names of the groups of `pattern` and their numbers."""
+        return dict(re.compile(_GROUP.sub(r"(?P<\1>", self.pattern or "")).groupindex)
+
+    @property
+    def plain_pattern(self) -> str:
+        """`pattern` with groups that are numbered only; Java allows no `_` in their names."""
+        return _GROUP.sub("(", self.pattern or "")
+
+    @model_validator(mode="after")
+    def _one_task(self) -> FileFormat:
+        if self.multiline and self.skip_lines:
+            raise ValueError("`skip_lines` does not go with `multiline`")
+        return self
 
 
 class RawColumn(_Strict):
@@ -103,7 +161,7 @@ class RawColumn(_Strict):
 class Target(_Strict):
     """What a record becomes in one silver table; values are Spark SQL over the columns."""
 
-    table: Literal["event", "order_header", "order_line", "payment", "product", "attribute"]
+    table: TableName
     where: str | None = Field(None, description="Which records; default: all")
     explode: str | None = Field(None, description="An array; one row for each `item` of it")
     columns: dict[str, str] = Field(
@@ -167,7 +225,9 @@ class SourceMapping(_Strict):
     jdbc: JdbcInput | None = None
     http: HttpInput | None = None
     delta: DeltaInput | None = None
-    format: Literal["csv", "json"] = Field("json", description="Of files, which must name it")
+    format: Literal["csv", "json", "text"] = Field(
+        "json", description="Of files, which must name it"
+    )
     file: FileFormat = FileFormat()
     timezone: str = Field("UTC", description="Zone of times that carry no offset")
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", description="Default: the lake's")
@@ -212,7 +272,7 @@ class SourceMapping(_Strict):
             said = " and ".join(f"`{n}`" for n in given) or "none"
             raise ValueError(f"give one of `files`, `kafka`, `jdbc`, `http`, `delta`; here: {said}")
         if self.files and "format" not in self.model_fields_set:
-            raise ValueError("`files` need a `format`: csv or json")
+            raise ValueError("`files` need a `format`: csv, json or text")
         if not self.files and self.format != "json":
             raise ValueError(f"`format: {self.format}` goes with `files`; {given[0]} gives JSON")
         return self
@@ -224,6 +284,19 @@ class SourceMapping(_Strict):
                 raise ValueError(
                     f"`{name}` is graded but is no column; the columns are {', '.join(self.columns)}"
                 )
+        if (self.format == "text") != (self.file.pattern is not None):
+            raise ValueError("`format: text` and `pattern` under `file` go together")
+        if self.format == "text":
+            if self.file.multiline:
+                raise ValueError("`multiline` does not go with `format: text`")
+            groups = self.file.groups
+            wrong = [n for n in self.file_columns if n not in groups]
+            if wrong:
+                raise ValueError(
+                    f"the pattern has no group {', '.join(wrong)}; its groups are {', '.join(groups)}"
+                )
+        if self.file.skip_lines and (self.format != "csv" or self.file.encoding in WIDE):
+            raise ValueError("`skip_lines` goes with CSV files that are read line by line only")
         twice = [n for n in self.let if n.lower() in {c.lower() for c in self.columns}]
         if twice:
             raise ValueError(f"`let` gives the name of a column again: {', '.join(twice)}")
@@ -288,13 +361,19 @@ def load_source(path: Path) -> Source:
 def load_sources(conf: Conf, settings: Settings, only: str | None = None) -> list[Source]:
     """The sources in use, in order of name.
 
+    A name in the setting `sources` that is not in the folder of sources is an adapter.
+
     Raises:
         ConfigError: a mapping is wrong, or two give the same name.
         UsageError: a name is asked for that does not exist.
     """
     found: dict[str, Source] = {}
     wanted = settings.sources
-    for path in conf.folder("sources"):
+    files = conf.folder("sources")
+    if wanted is not None:
+        own = {p.stem for p in files}
+        files += [p for p in conf.folder(ADAPTERS) if p.stem in wanted and p.stem not in own]
+    for path in files:
         if wanted is not None and path.stem not in wanted and only is None:
             continue
         source = load_source(path)
@@ -308,6 +387,24 @@ def load_sources(conf: Conf, settings: Settings, only: str | None = None) -> lis
         if name not in found:
             raise UsageError(
                 f"No source `{name}`; there are: {', '.join(sorted(found)) or 'none'}."
+                f" Adapters to put into use: {', '.join(p.stem for p in conf.folder(ADAPTERS))}."
             )
     chosen: Mapping[str, Source] = found if only is None else {only: found[only]}
     return [chosen[n] for n in sorted(chosen)]
+
+
+def find_source(conf: Conf, given: str) -> Source:
+    """A mapping by its file, or by the name of a source or adapter.
+
+    Raises:
+        ConfigError: the mapping is wrong.
+        UsageError: there is no such file and no such name.
+    """
+    if Path(given).is_file():
+        return load_source(Path(given))
+    files = {p.stem: p for f in (ADAPTERS, "sources") for p in conf.folder(f)}
+    if given not in files:
+        raise UsageError(
+            f"No mapping {given}: give a file, or one of {', '.join(sorted(files)) or 'none'}."
+        )
+    return load_source(files[given])

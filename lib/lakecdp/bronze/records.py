@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from lakecdp.bronze.mapping import SourceMapping
+from lakecdp.bronze.mapping import WIDE, SourceMapping
 from lakecdp.platform.fs import FileEntry
 
 FILLED = "trim(value) <> ''"
 """A line that is not blank."""
-WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+WHOLE = "_text"
+"""Key of the whole line in the raw record of a text file."""
+_LINE_END = re.compile("\r\n|\r|\n")
+_MARK = "\u001f"
 
 
 def whole_file(mapping: SourceMapping) -> bool:
@@ -35,9 +39,14 @@ def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
     text = head.decode(mapping.file.encoding, errors="ignore").lstrip("\ufeff")
     if not text.strip():
         raise ValueError("the file is empty")
-    first = text.splitlines()[0]
+    skipped = mapping.file.skip_lines
+    beginning = _LINE_END.split(text)[: skipped + 1]
+    if len(beginning) <= skipped:
+        raise ValueError(f"the file ends before line {skipped + 1}, which should be the header")
+    first = beginning[skipped]
     if not first.strip(" "):
-        raise ValueError("the first line, which should be the header, is blank")
+        place = "first line" if not skipped else f"line {skipped + 1}"
+        raise ValueError(f"the {place}, which should be the header, is blank")
     if "\x00" in first or "\ufffd" in first:
         raise ValueError("the header is not readable text")
     names = next(
@@ -48,6 +57,13 @@ def header_of(head: bytes, mapping: SourceMapping) -> list[str]:
         )
     )
     return told_apart([n.strip() for n in names], mapping.file_columns)
+
+
+def filled_above(head: bytes, mapping: SourceMapping) -> int:
+    """Lines that are not blank among those up to the header, which are no records."""
+    text = head.decode(mapping.file.encoding, errors="ignore")
+    above = _LINE_END.split(text)[: mapping.file.skip_lines + mapping.file.header]
+    return sum(1 for line in above if line.strip(" "))
 
 
 def told_apart(names: Sequence[str], wanted: Collection[str] = ()) -> list[str]:
@@ -148,9 +164,8 @@ def parse_csv(rows: DataFrame, mapping: SourceMapping, names: Sequence[str]) -> 
         "maxCharsPerColumn": "-1",
         "maxColumns": str(max(20480, 2 * len(names))),
     }
-    rows = rows.where(FILLED)
-    if mapping.file.header:
-        rows = rows.where("line > 1")
+    above = mapping.file.skip_lines + mapping.file.header
+    rows = rows.where(FILLED).where(F.col("line") > above)
     fields = F.expr(
         "named_struct(" + ", ".join(f"'{_sql(n)}', p.`{n.replace('`', '``')}`" for n in names) + ")"
     )
@@ -219,6 +234,56 @@ def parse_objects(rows: DataFrame, mapping: SourceMapping, what: str = "line") -
             F.col("value").cast("binary").alias("bytes"),
         )
     )
+
+
+def parse_text(rows: DataFrame, mapping: SourceMapping) -> DataFrame:
+    """Lines that a pattern takes apart into its named groups; columns as in `parse_csv`.
+
+    The whole line is kept in `raw`, too, since a pattern need not name all of it.
+    """
+    groups = mapping.file.groups
+    pattern = rf"(?s)\A(?:{mapping.file.plain_pattern})\z"
+    # One match gives all groups; that the result begins with the mark says that the line matches.
+    marked = "".join(f"{_MARK}${number}" for number in groups.values())
+    taken = F.regexp_replace("text", F.lit(pattern), F.lit(marked))
+    fields = [F.get("parts", F.lit(i)).alias(n) for i, n in enumerate(groups, 1)]
+    return (
+        rows.where(FILLED)
+        .withColumn("text", decoded(F.col("value"), mapping))
+        .withColumn("unreadable", _unreadable(mapping))
+        .withColumn(
+            "unreadable",
+            F.coalesce(
+                "unreadable",
+                F.when(F.col("text").contains(_MARK), "the record holds the character U+001F"),
+            ),
+        )
+        .withColumn("parts", F.split(F.when(F.col("unreadable").isNull(), taken), _MARK))
+        .withColumn(
+            "reason",
+            F.coalesce(
+                "unreadable",
+                F.when(F.size("parts") < 2, F.lit("the line does not match the pattern")),
+            ),
+        )
+        .select(
+            F.when(
+                F.col("reason").isNull(),
+                F.to_variant_object(F.struct(*fields, F.col("text").alias(WHOLE))),
+            ).alias("raw"),
+            "uri",
+            "line",
+            "reason",
+            F.col("value").cast("binary").alias("bytes"),
+        )
+    )
+
+
+def parse(rows: DataFrame, mapping: SourceMapping, names: Sequence[str]) -> DataFrame:
+    """Lines in the format of the source; see `parse_csv`."""
+    if mapping.format == "csv":
+        return parse_csv(rows, mapping, names)
+    return parse_json(rows, mapping) if mapping.format == "json" else parse_text(rows, mapping)
 
 
 def decoded(value: Column, mapping: SourceMapping) -> Column:
@@ -308,8 +373,7 @@ def read_whole(
 
 def _whole_json(spark: SparkSession, paths: list[str], mapping: SourceMapping) -> DataFrame:
     files = (
-        spark.read.option("wholetext", True)
-        .text(paths)
+        spark.read.text(paths, wholetext=True)
         .select("value", F.col("_metadata.file_path").alias("uri"))
         .withColumn("text", decoded(F.col("value"), mapping))
         .withColumn("document", F.try_parse_json("text"))
@@ -321,13 +385,15 @@ def _whole_json(spark: SparkSession, paths: list[str], mapping: SourceMapping) -
             F.when(F.col("document").isNotNull(), F.array("document")),
         ),
     )
-    return items.selectExpr(
-        "uri", "value", "document", "posexplode_outer(items) as (place, raw)"
-    ).select(
-        "raw",
+    items = items.selectExpr("uri", "value", "document", "posexplode_outer(items) as (place, raw)")
+    whole = F.when(F.col("document").isNull(), F.lit("the file is not valid JSON"))
+    single = F.schema_of_variant("raw").startswith("OBJECT")
+    reason = whole.when(~single, F.lit("the record is JSON but not an object"))
+    return items.select(
+        F.when(reason.isNull(), F.col("raw")).alias("raw"),
         "uri",
         F.coalesce(F.col("place") + 1, F.lit(0)).cast("bigint").alias("line"),
-        F.when(F.col("document").isNull(), F.lit("the file is not valid JSON")).alias("reason"),
+        reason.alias("reason"),
         F.when(F.col("document").isNull(), F.col("value").cast("binary"))
         .otherwise(F.encode(F.to_json("raw"), "utf-8"))
         .alias("bytes"),

@@ -70,8 +70,8 @@ def _parsed(batch: Batch, source: Source, single: DataFrame) -> DataFrame:
     rows = single.select(
         F.col("raw").cast("string").alias("value"), F.col("file").alias("uri"), "line"
     )
-    if mapping.format == "json":
-        found = records.parse_json(rows, mapping)
+    if mapping.format != "csv":
+        found = records.parse(rows, mapping, ())
     else:
         headers = (
             batch.read(FILES)

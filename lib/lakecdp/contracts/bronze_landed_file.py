@@ -16,7 +16,11 @@ CONTRACT = TableContract(
         column("records", "BIGINT", "Records found in it", required=True),
         column("landed", "BIGINT", "Records that reached bronze", required=True),
         column("quarantined", "BIGINT", "Records kept aside", required=True),
-        column("header", "ARRAY<STRING>", "Column names in its first line (CSV)"),
+        column(
+            "header",
+            "ARRAY<STRING>",
+            "Column names in its header (CSV); fields of the records of its batch (JSON)",
+        ),
         column(
             "state", "STRING", "landed, or refused when the whole file is unreadable", required=True
         ),

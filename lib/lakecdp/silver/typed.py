@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
 from lakecdp.bronze.mapping import EPOCH, RawColumn, SourceMapping
 
@@ -13,6 +15,7 @@ PROBLEMS = "_problems"
 LINEAGE = ("_file", "_line", "_arrived_at")
 _OFFSET = r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)$"
 _DAY = r"^\d{4}-\d{1,2}-\d{1,2}([ T]|$)"
+_COMPOSITE = "^(OBJECT|ARRAY)"
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -27,34 +30,57 @@ def typed(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
         One row per record: the declared columns in their types, `_file`, `_line`, `_arrived_at`, and
         `_problems` STRING: what does not fit, or null. A value that does not fit is null.
     """
-    graded = {*mapping.personal, *mapping.sensitive}
-    columns = mapping.columns
-    # Three projections, so that nothing is parsed twice: text, value, judgement of the value.
-    texts = raw.select(
-        F.col("file").alias("_file"),
-        F.col("line").alias("_line"),
-        F.col("arrived_at").alias("_arrived_at"),
-        *[_text(n, c).alias(n) for n, c in columns.items()],
-    )
-    values = texts.select(
-        "*",
-        *[
-            _value(F.col(_quoted(n)), c, mapping.timezone).alias(_parsed(n))
-            for n, c in columns.items()
-        ],
-    )
-    judged = values.select(
+    found = values(raw, mapping)
+    judged = found.select(
         *LINEAGE,
-        *[_plausible(n, c).alias(n) for n, c in columns.items()],
-        F.concat_ws("; ", *[_problem(n, c, n in graded) for n, c in columns.items()]).alias(
-            PROBLEMS
-        ),
+        *[_plausible(n, c).alias(n) for n, c in mapping.columns.items()],
+        F.concat_ws("; ", *problems(mapping).values()).alias(PROBLEMS),
     )
     return judged.withColumn(PROBLEMS, F.nullif(PROBLEMS, F.lit("")))
 
 
-def _parsed(name: str) -> str:
+def values(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
+    """The text of each declared column and its parsed value.
+
+    Args:
+        raw: rows of bronze.<source>.
+        mapping: the source.
+
+    Returns:
+        One row per record: each column as given (VARIANT where it is nested), `_parsed <name>`,
+        `_raw`, `_file`, `_line`, `_arrived_at`.
+    """
+    # Projections of their own, so that nothing is parsed twice: text, value, judgement of the value.
+    texts = raw.select(
+        F.col("file").alias("_file"),
+        F.col("line").alias("_line"),
+        F.col("arrived_at").alias("_arrived_at"),
+        F.col("raw").alias("_raw"),
+        *[_text(n, c).alias(n) for n, c in mapping.columns.items()],
+    )
+    return texts.select(
+        "*",
+        *[
+            _value(F.col(_quoted(n)), c, mapping.timezone).alias(parsed(n))
+            for n, c in mapping.columns.items()
+        ],
+    )
+
+
+def problems(mapping: SourceMapping) -> dict[str, Column]:
+    """What does not fit, by column: STRING over the columns of `values`, null where all is well."""
+    graded = {*mapping.personal, *mapping.sensitive}
+    return {n: _problem(n, c, n in graded, mapping) for n, c in mapping.columns.items()}
+
+
+def parsed(name: str) -> str:
+    """Column of `values` that has the parsed value."""
     return f"_parsed {name}"
+
+
+def path_of(name: str, column: RawColumn) -> str:
+    """JSON path of a column in the raw record."""
+    return column.path or "$['{}']".format(name.replace("'", "\\'"))
 
 
 def _quoted(name: str) -> str:
@@ -66,7 +92,7 @@ def _nested(column: RawColumn) -> bool:
 
 
 def _text(name: str, column: RawColumn) -> Column:
-    path = column.path or "$['{}']".format(name.replace("'", "\\'"))
+    path = path_of(name, column)
     if _nested(column):
         return F.try_variant_get("raw", path, "variant")
     return F.nullif(F.trim(F.try_variant_get("raw", path, "string")), F.lit(""))
@@ -114,13 +140,52 @@ def _date(text: Column, column: RawColumn) -> Column:
 
 def _plausible(name: str, column: RawColumn) -> Column:
     """The parsed value; times outside 1900 to 2199 are mistakes of units or patterns."""
-    value = F.col(_quoted(_parsed(name)))
+    value = F.col(_quoted(parsed(name)))
     if column.type.lower() in ("timestamp", "date"):
         return F.when(F.year(value).between(1900, 2199), value)
     return value
 
 
-def _problem(name: str, column: RawColumn, graded: bool) -> Column:
+def _lost(value: Column, given: Column, kind: DataType) -> Column:
+    """Whether something inside a nested value was given and did not fit its type.
+
+    Args:
+        value: what was made of it.
+        given: the VARIANT it was made of.
+        kind: the type of `value`.
+    """
+    there = given.isNotNull() & ~F.is_variant_null(given)
+    if isinstance(kind, VariantType):
+        return F.lit(False)
+    if isinstance(kind, StructType):
+        fields = [
+            _lost(
+                value.getField(f.name),
+                F.try_variant_get(given, "$['{}']".format(f.name.replace("'", "\\'")), "variant"),
+                f.dataType,
+            )
+            for f in kind.fields
+        ]
+        return reduce(Column.__or__, fields, there & value.isNull())
+    if isinstance(kind, ArrayType):
+        items = F.try_variant_get(given, "$", "array<variant>")
+        element = kind.elementType
+        pairs = F.zip_with(value, items, lambda v, g: _lost(v, g, element))
+        return (there & value.isNull()) | F.coalesce(F.exists(pairs, lambda x: x), F.lit(False))
+    if isinstance(kind, MapType):
+        entries = F.map_entries(F.try_variant_get(given, "$", "map<string, variant>"))
+        inner = kind.valueType
+        lost = F.exists(
+            entries, lambda e: _lost(F.try_element_at(value, e["key"]), e["value"], inner)
+        )
+        return (there & value.isNull()) | F.coalesce(lost, F.lit(False))
+    if isinstance(kind, StringType):
+        return there & F.coalesce(F.schema_of_variant(given).rlike(_COMPOSITE), F.lit(False))
+    text = F.try_variant_get(given, "$", "string")
+    return there & value.isNull() & (F.trim(text) != "")
+
+
+def _problem(name: str, column: RawColumn, graded: bool, mapping: SourceMapping) -> Column:
     given = F.col(_quoted(name))
     value = _plausible(name, column)
     missing = given.isNull()
@@ -136,8 +201,19 @@ def _problem(name: str, column: RawColumn, graded: bool) -> Column:
         ~missing & value.isNull(),
         F.concat(F.lit(f"{name}: "), shown, F.lit(f" is not of type {kind}")),
     )
-    if column.type.lower() in ("string", "variant"):
+    if column.type.lower() == "variant":
         wrong = F.lit(None).cast("string")
+    elif column.type.lower() == "string":
+        wrong = F.lit(None).cast("string")
+        if mapping.format == "json":
+            inner = F.try_variant_get("_raw", path_of(name, column), "variant")
+            composite = given.rlike(r"^[{\[]") & F.schema_of_variant(inner).rlike(_COMPOSITE)
+            said = F.lit(f"{name}: its value is an object or array, not of type string")
+            wrong = F.when(composite, said)
+    elif _nested(column):
+        inner = _lost(value, given, DataType.fromDDL(column.type))
+        said = F.lit(f"{name}: a value in it is not of type {column.type}")
+        wrong = F.coalesce(wrong, F.when(inner, said))
     if column.required:
         return F.when(missing, F.lit(f"{name} is missing")).otherwise(wrong)
     return wrong

@@ -86,7 +86,10 @@ class Settings(_Strict):
     phone_region: str | None = Field(
         None, pattern=r"^[A-Z]{2}$", description="Country of phone numbers that have no prefix"
     )
-    sources: list[str] | None = Field(None, description="Names in conf/sources in use; null: all")
+    sources: list[str] | None = Field(
+        None,
+        description="Sources in use: names in conf/sources or conf/adapters; null: all of conf/sources",
+    )
     reports: str | None = Field(None, description="Folder of report pages; null: beside the lake")
     hash: HashSettings = HashSettings()
     spark: SparkSettings = SparkSettings()

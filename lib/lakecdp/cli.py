@@ -295,11 +295,13 @@ def status(
 @source_app.command("list")
 def source_list(env: Env = "dev", conf: ConfDir = None) -> None:
     """List the sources in use and check their mappings."""
-    from lakecdp.bronze.mapping import load_sources
+    from lakecdp.bronze.mapping import ADAPTERS, load_sources
     from lakecdp.platform.settings import Conf, load_settings
 
     rules = Conf(conf)
-    for source in load_sources(rules, load_settings(rules, env)):
+    in_use = load_sources(rules, load_settings(rules, env))
+    names_in_use = {s.mapping.source for s in in_use}
+    for source in in_use:
         m = source.mapping
         names = ", ".join(m.silver_tables)
         console.print(
@@ -307,6 +309,39 @@ def source_list(env: Env = "dev", conf: ConfDir = None) -> None:
             highlight=False,
             markup=False,
         )
+    idle = [p.stem for p in rules.folder(ADAPTERS) if p.stem not in names_in_use]
+    if idle:
+        console.print(f"Adapters not in use: {', '.join(idle)}", highlight=False, markup=False)
+
+
+@source_app.command("check")
+def source_check(
+    mapping: Annotated[
+        str, typer.Argument(help="File of a mapping, or the name of a source or adapter.")
+    ],
+    path: Annotated[str, typer.Argument(help="A file, or the folder where files arrive.")],
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+) -> None:
+    """Show what a mapping makes of files: columns, failures, identifiers; write nothing."""
+    from lakecdp.bronze.mapping import find_source
+    from lakecdp.platform.session import build_session
+    from lakecdp.platform.settings import Conf, load_settings
+    from lakecdp.sourcecheck import check_lines
+
+    rules = Conf(conf)
+    settings = load_settings(rules, env, lake=lake)
+    find_source(rules, mapping)
+    if lake is not None:
+        with opened(env, lake, conf, writes=False) as job:
+            for line in check_lines(job.spark, rules, settings, mapping, path, job):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return
+    with console.status("starting Spark"):
+        spark = build_session(settings.spark)
+    for line in check_lines(spark, rules, settings, mapping, path, None):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @quarantine_app.command("list")

@@ -69,8 +69,9 @@ def _changes(
     if found is not None and not found.rewritten:
         if not found.files:
             return Pull(None, told | {"pull": told["pull"] - 1})
-        parts = [_of_files(spark, path, at, files) for at, files in found.files.items()]
-        return _given(fixed(as_text(reduce(DataFrame.unionByName, parts))), told, place)
+        # As text one by one: the table may have gained columns from one version to the next.
+        parts = [as_text(_of_files(spark, path, at, new)) for at, new in found.files.items()]
+        return _given(fixed(reduce(DataFrame.unionByName, parts)), told, place)
     if detail["properties"].get(FEED) == "true":
         feed = (
             spark.read.format("delta")

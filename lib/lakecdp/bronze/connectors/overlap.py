@@ -204,13 +204,12 @@ def news(
     counts = seen.agg(
         F.count(F.lit(1)).alias("rows"),
         F.max("_kinds").alias("kinds"),
-        F.max_by("_key", "_kinds").alias("key"),
     ).first()
     assert counts is not None
     if not last_wins and (counts["kinds"] or 0) > 1:
         raise LakecdpError(
             f"the key {', '.join(key)} does not tell rows apart: {counts['kinds']} different rows "
-            f"have {counts['key']}"
+            "have the same one"
         )
     fresh = seen.where("_n = 1 AND _landed IS NULL").select("value", "order")
     return fresh, int(counts["rows"])

@@ -98,7 +98,10 @@ def records(spark: SparkSession, world: World) -> DataFrame | None:
     far = f"""case when {fate} >= delivered_share then 1 when {fate} >= delivered_share * opens then 2
         when {fate} >= delivered_share * opens * clicked_share then 3 else 4 end"""
     second = draw.integer(7_200, "touch second", "pid", "number")
-    wait = draw.exponential("3600D", "touch wait", "pid", "number", "step")
+    waits = [draw.exponential("3600D", "touch wait", "pid", "number", str(k)) for k in (1, 2, 3)]
+    after = " + ".join(
+        f"if(step >= {k}, 600D + least(3000D, {wait}), 0D)" for k, wait in enumerate(waits, 1)
+    )
     frame = add(
         everybody.where("treated"),
         step=f"explode(sequence(0, {far} - 1))",
@@ -106,10 +109,8 @@ def records(spark: SparkSession, world: World) -> DataFrame | None:
             when 'sms' then {phone_at("day")} else email end""",
         begin=f"(day * 86400L + 36000L + {second}) * 1000L",
     )
-    # Each step some time after the one before; even the last comes on the same day.
-    frame = add(
-        frame, ms=f"begin + step * 600000L + cast(least(3000D, {wait}) * step * 1000D as bigint)"
-    )
+    # Each step ten minutes to an hour after the one before; even the last comes on the same day.
+    frame = add(frame, ms=f"begin + cast(({after}) * 1000D as bigint)")
     frame = delivered(frame, world, SOURCE, ["pid", "number", "step"], KINDS)
     identity = draw.bits("touch id", "pid", "number", "step", f"cast(copy = {MALFORMED} as int)")
     return add(frame, touch_id=f"lower(lpad(hex({identity}), 16, '0'))")

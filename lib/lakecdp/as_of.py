@@ -57,7 +57,9 @@ class LinksOf:
             raise UsageError("No features are there yet: nothing to see with other links.")
         self.run_date = date.fromisoformat(last)
         end = datetime.combine(day + timedelta(days=1), time(), UTC)
-        self._links = links_at(job.read(LINK), end - timedelta(microseconds=1)).persist()
+        # A chain of wide plans: where one is settled, the next is planned over a table, not over all.
+        links = links_at(job.read(LINK), end - timedelta(microseconds=1))
+        self._links = links.localCheckpoint()
         if self._links.isEmpty():
             first = job.read(LINK).agg(F.min("valid_from")).collect()[0][0]
             raise UsageError(f"No links were in force on {day}; the first are of {first:%Y-%m-%d}.")
@@ -95,7 +97,7 @@ class LinksOf:
         links = counting(self._link(), self._job.read(NODE), identities)
         attributes = self._job.read(golden.ATTRIBUTE)
         stated = golden.statements(attributes, links, rules, self.run_date)
-        return golden.choose(stated, rules).persist()
+        return golden.choose(stated, rules).localCheckpoint()
 
     @cached_property
     def _features(self) -> DataFrame:
@@ -106,7 +108,7 @@ class LinksOf:
             self._job.read("gold.node_category_day"),
             self._golden,
             self.run_date,
-        ).persist()
+        ).localCheckpoint()
 
     @cached_property
     def _tags(self) -> DataFrame:

@@ -148,17 +148,19 @@ def run_ours(folder: Path, in_memory_edges: int | None) -> float:
         before = Before(found.customer, found.created, found.used, none, (none, none))
         customer = assign(found.graph, grouping, before).customer
         marks.append(("assign", time.time()))
-        told = pa.table({"node_id": found.graph.nodes, "customer_id": customer})
-        del found, grouping, before
-        frame = spark.createDataFrame(told)
+        told = {"node_id": found.graph.nodes, "customer_id": customer}
+        kind = pa.timestamp("us", "UTC")
+        told["valid_from"] = pa.repeat(pa.scalar(START, kind), len(customer))
+        told["valid_to"] = pa.nulls(len(customer), kind)
+        lake.add(link, pa.table(told), 1, {})
     else:
         pairs = world.edges.select("node_a", "node_b").limit(0)
         frame = regroup(world, pairs, in_memory_edges, lambda f: f.persist()).moved
         marks.append(("regroup", time.time()))
-    at = F.timestamp_micros(F.lit(START))
-    never = F.lit(None).cast("timestamp").alias("valid_to")
-    rows = frame.select("node_id", "customer_id", at.alias("valid_from"), never)
-    lake.append(link, rows.withColumn("_batch", F.lit(1).cast("bigint")), {})
+        at = F.timestamp_micros(F.lit(START)).alias("valid_from")
+        never = F.lit(None).cast("timestamp").alias("valid_to")
+        batch = F.lit(1).cast("bigint").alias("_batch")
+        lake.append(link, frame.select("node_id", "customer_id", at, never, batch), {})
     marks.append(("write", time.time()))
     steps = zip(marks[1:], marks, strict=False)
     print(" ".join(f"{n} {t - s:.1f}" for (n, t), (_, s) in steps), file=sys.stderr, flush=True)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 
-from lakecdp.identity.arrays import CROWDED, FEW, Rows, ascending, firsts, one_per_pair, places
+from lakecdp.identity.arrays import (
+    CROWDED,
+    FEW,
+    Rows,
+    ascending,
+    connected,
+    firsts,
+    one_per_pair,
+    places,
+)
 
 SIZE = FEW + 50_000
 
@@ -32,6 +42,36 @@ def test_an_order_by_several_keys_is_that_of_lexsort() -> None:
     for high in (3, 50, 10**9):
         keys = [dice.integers(0, high, 5_000) for _ in range(3)]
         assert np.array_equal(ascending(keys), np.lexsort(keys[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-(1 << 63), (1 << 63) - 1), (0, 1 << 62), (-9, 9), (1 << 61, (1 << 61) + 4)]
+)
+def test_numbers_of_any_size_are_ordered_by_value_and_then_by_place(low: int, high: int) -> None:
+    dice = np.random.default_rng(6)
+    # Numbers that differ in their lowest bits alone lie close together.
+    some = dice.integers(low, high, 3_000)
+    key = np.concatenate([some, some[:1_000], np.minimum(some[:1_000], high - 1) + 1, [low, high]])
+    other = dice.integers(0, 2, len(key))
+    assert np.array_equal(ascending([key]), np.argsort(key, kind="stable"))
+    assert np.array_equal(ascending([key, other]), np.lexsort((other, key)))
+    assert ascending([key[:0]]).tolist() == []
+
+
+def test_components_are_those_of_networkx() -> None:
+    dice = np.random.default_rng(7)
+    for size, pairs in ((0, 0), (1, 0), (40, 6), (60, 30), (60, 60), (60, 200)) * 6:
+        a, b = (dice.integers(0, max(size, 1), pairs) for _ in range(2))
+        graph = nx.Graph(zip(a.tolist(), b.tolist(), strict=True))
+        graph.add_nodes_from(range(size))
+        count, label = connected(size, a, b)
+        found: dict[int, set[int]] = {}
+        for node, group in enumerate(label.tolist()):
+            found.setdefault(group, set()).add(node)
+        assert sorted(found) == list(range(count))
+        assert sorted(map(sorted, found.values())) == sorted(
+            map(sorted, nx.connected_components(graph))
+        )
 
 
 def test_first_of_each_group() -> None:

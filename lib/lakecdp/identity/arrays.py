@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -178,18 +180,62 @@ def _repeated(key: Ints) -> Ints:
 
 
 def ascending(keys: Sequence[NDArray[np.generic]]) -> Ints:
-    """Places in ascending order of the keys, the first key first.
+    """Places in ascending order of the keys, the first key first, then by place.
 
-    Sorting by one key and mending what ties takes a fifth of the time of sorting by five.
+    Sorting by one key and mending what ties takes a fifth of the time of sorting by five; and
+    values are sorted several times as quickly as places, so a first key of whole numbers carries
+    its place along in the low bits, at the price of some of its own that are mended too.
     """
-    order = np.argsort(keys[0], kind="stable")
-    rest = keys[1:]
-    if not rest:
-        return order
-    ordered = keys[0][order]
-    same = ordered[1:] == ordered[:-1]
+    order, same = _by_first(keys[0])
     tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
     if len(tied):
         some = order[tied]
-        order[tied] = some[np.lexsort((*(k[some] for k in reversed(rest)), ordered[tied]))]
+        order[tied] = some[np.lexsort((some, *(k[some] for k in reversed(keys))))]
     return order
+
+
+def _by_first(key: NDArray[np.generic]) -> tuple[Ints, Flags]:
+    """Places in order of one key, and for each but the last whether the next may tie with it."""
+    if not len(key) or key.dtype != np.int64:
+        order = np.argsort(key, kind="stable")
+        ordered = key[order]
+        return order, ordered[1:] == ordered[:-1]
+    low, high = int(key.min()), int(key.max())
+    bits = len(key).bit_length()
+    shift = max((high - low).bit_length() - (63 - bits), 0)
+    packed = key.view(np.uint64) - np.uint64(low & (2**64 - 1))
+    packed = ((packed >> np.uint64(shift)) << np.uint64(bits)).view(np.int64)
+    packed |= np.arange(len(key))
+    packed.sort()
+    order = packed & ((1 << bits) - 1)
+    packed >>= bits
+    return order, packed[1:] == packed[:-1]
+
+
+def connected(size: int, a: Ints, b: Ints) -> tuple[int, Ints]:
+    """Connected components of a graph.
+
+    An identifier with one pair belongs to whatever it is paired with, and most have one: the
+    search is spared them.
+
+    Args:
+        size: number of nodes.
+        a: one end of each pair.
+        b: the other end.
+
+    Returns:
+        how many there are, and the component of each node, from 0.
+    """
+    degree = np.bincount(a, minlength=size) + np.bincount(b, minlength=size)
+    alone_b = degree[b] == 1
+    alone_a = degree[a] == 1
+    inner = ~(alone_a | alone_b)
+    kind = np.int32 if size < 1 << 31 else np.int64
+    ends = (a[inner].astype(kind), b[inner].astype(kind))
+    graph = coo_array((np.ones(len(ends[0])), ends), shape=(size, size)).tocsr()
+    label = connected_components(graph, directed=False)[1]
+    label[b[alone_b]] = label[a[alone_b]]
+    label[a[alone_a]] = label[b[alone_a]]
+    used = np.bincount(label, minlength=1) > 0
+    number = np.cumsum(used) - 1
+    return int(number[-1]) + 1 if size else 0, number[label]

@@ -19,10 +19,8 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from lakecdp.identity.arrays import Ints
+from lakecdp.identity.arrays import Ints, connected
 
 Keep = Callable[[DataFrame], DataFrame]
 
@@ -117,10 +115,7 @@ def _united(edges: DataFrame, keep: Keep) -> DataFrame:
 def united(a: Ints, b: Ints) -> tuple[Ints, Ints]:
     """Nodes of edges, ascending, and the smallest node of each one's component."""
     nodes, place = np.unique(np.concatenate([a, b]), return_inverse=True)
-    size = len(nodes)
-    ends = (place[: len(a)], place[len(a) :])
-    graph = coo_array((np.ones(len(a), dtype=np.int8), ends), shape=(size, size))
-    count, label = connected_components(graph, directed=False)
+    count, label = connected(len(nodes), place[: len(a)], place[len(a) :])
     root = np.empty(count, dtype=np.int64)
     root[label[::-1]] = nodes[::-1]
     return nodes, root[label]

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lakecdp.identity.arrays import firsts, places_of
-from lakecdp.identity.grouping import OPEN, Graph, Grouping, Ints
+from lakecdp.identity.arrays import ascending, firsts, places_of
+from lakecdp.identity.grouping import OPEN, UNDATED, Graph, Grouping, Ints
 
 NONE = 0
 LEDGER = ["kind", "customer_id", "from_customer_id", "nodes", "node_a", "node_b", "pair"]
@@ -79,11 +79,15 @@ def assign(graph: Graph, grouping: Grouping, before: Before) -> After:
 
 def _founders(graph: Graph, label: Ints) -> pd.DataFrame:
     """Per label: founding node, and the label's place in order of founding."""
-    # Nodes are ascending, so that a stable order by time takes the smaller of two as old.
-    order = np.argsort(graph.first, kind="stable")
+    # Nodes are ascending, so that of two as old the smaller comes first.
+    unknown = graph.first == UNDATED
+    last = graph.first.max(initial=0, where=~unknown) + 1
+    order = ascending([np.where(unknown, last, graph.first)])
     found = firsts(label, int(label.max(initial=-1)) + 1, order)
+    founds = np.zeros(len(order), dtype=np.bool_)
+    founds[found] = True
     place = np.empty(len(found), dtype=np.int64)
-    place[np.lexsort((graph.nodes[found], graph.first[found]))] = np.arange(len(found))
+    place[label[order[founds[order]]]] = np.arange(len(found))
     return pd.DataFrame({"node": graph.nodes[found], "place": place})
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from lakecdp.identity.arrays import ascending
 from lakecdp.identity.contraction import Keep, components, rooted
 from lakecdp.identity.customers import NONE, Before, assign
 from lakecdp.identity.grouping import (
@@ -341,7 +342,7 @@ def _settled(members: DataFrame, told: DataFrame, lake: Lake, keep: Keep) -> Dat
 
 def _lot(members: pa.Table, told: pa.Table, *, said: Said, taken: Ints) -> pa.Table:
     """One lot: links that move, verdicts that are told, and the ledger."""
-    by = np.argsort(ints(members, "node_id"), kind="stable")
+    by = ascending([ints(members, "node_id")])
     nodes, rank, first, closed, customer, since, created = (
         ints(members, c)[by]
         for c in ("node_id", "rank", "first", "closed", "customer_id", "since", "created")

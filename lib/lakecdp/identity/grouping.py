@@ -20,10 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from lakecdp.identity.arrays import ascending
+from lakecdp.identity.arrays import ascending, connected
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -92,6 +90,18 @@ class TypeRules:
         )
         alone = np.array(unique, dtype=np.bool_)
         return cls(tuple(names), alone, one, every, days, tuple(windows))
+
+    @property
+    def lowest(self) -> Ints:
+        """Per type the lowest of its limits; the largest number where it has none."""
+        out = np.minimum(
+            np.where(self.limit > 0, self.limit, UNDATED),
+            np.where(self.limit_all > 0, self.limit_all, UNDATED),
+        )
+        for window in self.windows:
+            out[window.kind] = min(out[window.kind], window.at_most)
+        lowest: Ints = out
+        return lowest
 
     def expired(self, last: Ints, rank_b: Ints, until: int) -> Flags:
         """Pairs that have not been seen for too long.
@@ -171,21 +181,43 @@ def over_limit(
         seen: first seen together, microseconds; UNDATED where unknown. Needed for limits within
             days, for which pairs without a date do not count.
     """
+    size = len(nodes)
+    met_in_all = np.bincount(a, minlength=size) + np.bincount(b, minlength=size)
+    # Hardly any node meets as many others as its lowest limit: only those are looked at further.
+    crowded = met_in_all > rules.lowest[rank]
+    out: Flags = np.zeros(size, dtype=np.bool_)
+    some = np.flatnonzero(crowded)
+    if len(some):
+        ends, others, at = _meetings(crowded, a, b, seen)
+        place = np.searchsorted(some, ends)
+        out[some] = _over(rank[some], place, rank[others], at, rules)
+    return out
+
+
+def _meetings(
+    crowded: Flags, a: Ints, b: Ints, seen: Ints | None
+) -> tuple[Ints, Ints, Ints | None]:
+    """Pairs as some nodes see them: the node, the other, and when."""
+    left, right = crowded[a], crowded[b]
+    ends = np.concatenate([a[left], b[right]])
+    others = np.concatenate([b[left], a[right]])
+    return ends, others, None if seen is None else np.concatenate([seen[left], seen[right]])
+
+
+def _over(rank: Ints, ends: Ints, others: Ints, at: Ints | None, rules: TypeRules) -> Flags:
+    """Which nodes meet more others than they may, by the types of those that they meet."""
     kinds = len(rules.names)
-    ends = np.concatenate([a, b])
-    others = rank[np.concatenate([b, a])]
-    met = np.bincount(ends * kinds + others, minlength=len(nodes) * kinds)
-    met = met.reshape(len(nodes), kinds)
+    met = np.bincount(ends * kinds + others, minlength=len(rank) * kinds)
+    met = met.reshape(len(rank), kinds)
     stronger = np.arange(kinds)[None, :] < rank[:, None]
     most = np.where(stronger, met, 0).max(axis=1, initial=0)
     limit, limit_all = rules.limit[rank], rules.limit_all[rank]
     out: Flags = ((limit > 0) & (most > limit)) | ((limit_all > 0) & (met.sum(axis=1) > limit_all))
     for window in rules.windows:
         mine = rank == window.kind
-        if window.days and seen is not None:
-            at = np.concatenate([seen, seen])
+        if window.days and at is not None:
             counted = mine[ends] & (others == window.other) & (at != UNDATED)
-            most = _most_within(ends[counted], at[counted], window.days * DAY, len(nodes))
+            most = _most_within(ends[counted], at[counted], window.days * DAY, len(rank))
         else:
             most = met[:, window.other]
         out |= mine & (most > window.at_most)
@@ -225,10 +257,7 @@ def group(graph: Graph, rules: TypeRules) -> Grouping:
     order = _order(g)
     allowed = np.flatnonzero(verdict == OPEN)
     size = len(g.nodes)
-    ones = np.ones(len(allowed), dtype=np.int8)
-    links = coo_array((ones, (g.a[allowed], g.b[allowed])), shape=(size, size))
-    count, found = connected_components(links, directed=False)
-    label = found.astype(np.int64)
+    count, label = connected(size, g.a[allowed], g.b[allowed])
     bits = np.where(rules.unique, np.int64(1) << np.minimum(np.arange(len(rules.names)), 62), 0)
     torn = np.zeros(count, dtype=np.bool_)
     for kind in np.flatnonzero(rules.unique):
@@ -298,7 +327,10 @@ def _order(g: Graph) -> Ints:
     # Nearly all pairs are SEEN; sorted grade by grade, they need no further key.
     for one in (MANUAL, SEEN, LIKELY):
         some = np.flatnonzero(grade == one)
-        keys = [k[some] for k in (*strength, low, high)]
+        if not len(some):
+            continue
+        whole = len(some) == len(place)
+        keys = [k if whole else k[some] for k in (*strength, low, high)]
         if one == LIKELY and g.weight is not None:
             keys.insert(0, -g.weight[some])
         place[some[ascending(keys)]] = np.arange(start, start + len(some))

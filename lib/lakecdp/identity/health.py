@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from lakecdp.governance.identifiers import IdentityRules
+from lakecdp.identity.arrays import connected
 from lakecdp.identity.evidence import in_force
 from lakecdp.identity.grouping import Ints
 from lakecdp.identity.resolve import EDGE, LINK, NODE
@@ -246,11 +245,7 @@ def strong_parts(rank: Ints, a: Ints, b: Ints) -> list[int]:
             out.append(0)
             continue
         kept = (a != node) & (b != node)
-        ends = (a[kept], b[kept])
-        ones = np.ones(int(kept.sum()), dtype=np.int8)
-        label = connected_components(
-            coo_array((ones, ends), shape=(len(rank), len(rank))), directed=False
-        )[1]
+        label = connected(len(rank), a[kept], b[kept])[1]
         out.append(len(np.unique(label[rank < mine])))
     return out
 

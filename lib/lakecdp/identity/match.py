@@ -11,9 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from lakecdp.identity.arrays import connected
 from lakecdp.identity.linkage.engine import Cluster, Duck, Engine
 from lakecdp.identity.linkage.model import Model
 from lakecdp.identity.linkage.pairs import decided, matched, trained
@@ -290,8 +289,6 @@ def _touched(now: pd.DataFrame, before: pd.DataFrame, fresh: np.ndarray) -> np.n
     starts = np.unique(np.concatenate([fresh, partners["a"], partners["b"]]).astype(np.int64))
     ids, flat = np.unique(np.concatenate([now["a"], now["b"]]), return_inverse=True)
     n = len(now)
-    ones = np.ones(n, dtype=np.int8)
-    graph = coo_array((ones, (flat[:n], flat[n:])), shape=(len(ids), len(ids)))
-    part = connected_components(graph, directed=False)[1]
+    part = connected(len(ids), flat[:n], flat[n:])[1]
     hit = np.unique(part[np.isin(ids, starts)])
     return np.isin(part[flat[:n]], hit)

@@ -16,11 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from lakecdp.governance.identifiers import IdentityRules, is_junk
-from lakecdp.identity.arrays import Numbers, Rows, one_per_pair, places
+from lakecdp.identity.arrays import Numbers, Rows, ascending, connected, one_per_pair, places
 from lakecdp.identity.evidence import DATED, DECISION, RECORDED, Changes
 from lakecdp.identity.files import Files
 from lakecdp.identity.grouping import (
@@ -308,7 +306,7 @@ def whole(lake: Lake, nodes: pa.Table, rows: pa.Table, links: pa.Table) -> Regio
         links: node_id, customer_id, since and open, closed ones too.
     """
     unordered = ints(nodes, "node_id")
-    by = np.argsort(unordered, kind="stable")
+    by = ascending([unordered])
     known = unordered[by]
     rank, first, was = (ints(nodes, c)[by] for c in ("rank", "first", "was"))
     pairs, told = drawn_together(known, rows)
@@ -613,8 +611,6 @@ def _kept_apart(lake: Lake, customers: Ints) -> DataFrame:
     if not len(x) or not len(customers):
         return ids(lake.spark, "customer_id", customers)
     every = np.unique(np.concatenate([x, y, customers]))
-    ends = (np.searchsorted(every, x), np.searchsorted(every, y))
-    graph = coo_array((np.ones(len(x), dtype=np.int8), ends), shape=(len(every), len(every)))
-    label = connected_components(graph, directed=False)[1]
+    label = connected(len(every), np.searchsorted(every, x), np.searchsorted(every, y))[1]
     reached = np.isin(label, label[np.searchsorted(every, customers)])
     return ids(lake.spark, "customer_id", every[reached])

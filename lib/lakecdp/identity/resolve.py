@@ -236,7 +236,7 @@ def _write(
     _write_edges(tables, lake, edges, _verdicts(lake, found, said))
     at = _moment(batch, int(found.since.max(initial=0)))
     out.links = _write_links(batch, lake, found, after, at)
-    _write_ledger(batch, lake, found, after, at)
+    _write_ledger(batch, found, after, at)
     out.changes.update(after.ledger["kind"])
     return out
 
@@ -386,7 +386,17 @@ def _write_links(batch: Batch, lake: Lake, found: Region, after: After, at: date
     ).combine_chunks()
     if not table.num_rows:
         return 0
-    _put_links(batch, lake.spark.createDataFrame(table), at)
+    if batch.published(LINK):
+        _put_links(batch, lake.spark.createDataFrame(table), at)
+    else:
+        begun = pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), table.num_rows)
+        never = pa.nulls(table.num_rows, begun.type)
+        batch.add(
+            LINK,
+            table.select(["node_id", "customer_id"])
+            .append_column("valid_from", begun)
+            .append_column("valid_to", never),
+        )
     return int(moved.sum())
 
 
@@ -401,7 +411,7 @@ def _put_links(batch: Batch, rows: DataFrame, at: datetime) -> None:
     batch.upsert(LINK, rows)
 
 
-def _write_ledger(batch: Batch, lake: Lake, found: Region, after: After, at: datetime) -> None:
+def _write_ledger(batch: Batch, found: Region, after: After, at: datetime) -> None:
     ledger = after.ledger
     if ledger.empty:
         return
@@ -415,13 +425,15 @@ def _write_ledger(batch: Batch, lake: Lake, found: Region, after: After, at: dat
         columns[name] = pa.array(values, pa.int64(), mask=values == NONE)
     table = pa.table(
         {
-            "number": np.arange(1, len(ledger) + 1),
             "kind": pa.array(ledger["kind"], pa.string()),
             "source": pa.array(said, pa.string()),
             **columns,
         }
     )
-    _put_ledger(batch, lake.spark.createDataFrame(table), at)
+    number = pa.array(np.arange(1, len(ledger) + 1)).cast(pa.string())
+    change = pc.binary_join_element_wise(str(batch.seq), number, "-")
+    when = pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), len(ledger))
+    batch.add(CHANGE, table.append_column("change_id", change).append_column("changed_at", when))
 
 
 def _put_ledger(batch: Batch, rows: DataFrame, at: datetime) -> None:

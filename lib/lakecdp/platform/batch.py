@@ -344,6 +344,13 @@ class Batch:
         self._note_version(name)
         return written
 
+    def add(self, name: str, rows: pa.Table) -> int:
+        """Append rows that this process holds; returns how many. See `Lake.add`."""
+        contract = self._begin(name)
+        written = self._lake.add(contract, rows, self.seq, self._meta())
+        self._note_version(name)
+        return written
+
     def replace(self, name: str, frame: DataFrame, where: str | None = None) -> int:
         """Replace the rows matching `where`, or all, by `frame`; returns the rows written."""
         contract = self._begin(name)

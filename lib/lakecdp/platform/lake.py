@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -32,6 +35,7 @@ from lakecdp.platform.fs import list_names, read_text
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 PRUNE_LIMIT = 400
 LOOK_BACK = 20
+ROWS_PER_FILE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,67 @@ class Lake:
         )
         return int(seen.get["rows"])
 
+    def add(
+        self, contract: TableContract, rows: pa.Table, lineage: int, meta: Mapping[str, Any]
+    ) -> int:
+        """Append rows that this process holds, as files written past the JVM; returns how many.
+
+        That is ten times as quick as handing millions of rows to the JVM. Delta makes the commit. Where
+        the lake is on no local path, or the table has columns that are not plain, it is `append`.
+
+        Args:
+            contract: the table.
+            rows: the business columns of the contract.
+            lineage: value of `_batch`.
+            meta: metadata of the commit.
+
+        Raises:
+            ValueError: a column that must have a value has none.
+        """
+        root = urlsplit(self.path(contract.name))
+        kinds = [_PLAIN.get(c.type) for c in contract.columns]
+        if root.scheme not in ("", "file") or not all(kinds):
+            batch = F.lit(lineage).cast("bigint").alias("_batch")
+            frame = self.spark.createDataFrame(rows.select(contract.column_names))
+            return self.append(contract, frame.select("*", batch), meta)
+        fields = [
+            pa.field(c.name, kind, not c.required)
+            for c, kind in zip(contract.columns, kinds, strict=True)
+        ]
+        missing = [f.name for f in fields if not f.nullable and rows.column(f.name).null_count]
+        if missing:
+            raise ValueError(f"{contract.name}: {', '.join(missing)} must have a value in each row")
+        rows = rows.select([f.name for f in fields]).cast(pa.schema(fields))
+        batch = pa.repeat(pa.scalar(lineage, pa.int64()), rows.num_rows)
+        rows = rows.append_column(pa.field("_batch", pa.int64(), False), batch)
+        folder = Path(unquote(root.path))
+        actions = []
+        for start in range(0, rows.num_rows, ROWS_PER_FILE):
+            part = rows.slice(start, ROWS_PER_FILE)
+            name = f"part-{uuid.uuid4()}.snappy.parquet"
+            pq.write_table(part, folder / name, use_dictionary=_texts(part))
+            size = (folder / name).stat().st_size
+            stats = _stats(part, contract)
+            actions.append(_added(name, size, stats))
+        if actions:
+            self._commit(contract.name, actions, meta)
+        return int(rows.num_rows)
+
+    def _commit(self, name: str, actions: Sequence[str], meta: Mapping[str, Any]) -> None:
+        """Let Delta commit actions given as JSON."""
+        jvm: Any = self.spark._jvm
+        delta = jvm.org.apache.spark.sql.delta
+        log = delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+        jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
+        read = [delta.actions.Action.fromJson(a) for a in actions]
+        operation = getattr(delta, "DeltaOperations$ManualUpdate$").__getattr__("MODULE$")
+        with self._statements:
+            self.spark.conf.set(METADATA, json.dumps(dict(meta)))
+            try:
+                log.startTransaction().commit(jvm.PythonUtils.toSeq(read), operation)
+            finally:
+                self.spark.conf.unset(METADATA)
+
     def overwrite(
         self, contract: TableContract, frame: DataFrame, meta: Mapping[str, Any], where: str | None
     ) -> int:
@@ -350,6 +415,47 @@ def _snapshot_at(spark: SparkSession, path: str) -> Any:
 def delta_version(spark: SparkSession, path: str) -> int:
     """Current version of any Delta table; -1 when there is none."""
     return int(_snapshot_at(spark, path).version())
+
+
+_PLAIN = {
+    "BIGINT": pa.int64(),
+    "INT": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "STRING": pa.string(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us", "UTC"),
+}
+
+
+def _texts(rows: pa.Table) -> list[str]:
+    """Columns worth a dictionary: ids are different in each row, times and texts repeat."""
+    return [f.name for f in rows.schema if f.type != pa.int64() or f.name == "_batch"]
+
+
+def _stats(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
+    """Statistics of a file, as the protocol of Delta has them; times are left out."""
+    told: dict[str, Any] = {"numRecords": rows.num_rows}
+    low, high, nulls = {}, {}, {}
+    for name in contract.stats_columns:
+        nulls[name] = rows.column(name).null_count
+        if pa.types.is_integer(rows.column(name).type) and nulls[name] < rows.num_rows:
+            found = pc.min_max(rows.column(name)).as_py()
+            low[name], high[name] = found["min"], found["max"]
+    return {**told, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+def _added(name: str, size: int, stats: Mapping[str, Any]) -> str:
+    """The action that adds a file, by the protocol of Delta."""
+    action = {
+        "path": name,
+        "partitionValues": {},
+        "size": size,
+        "modificationTime": int(time.time() * 1000),
+        "dataChange": True,
+        "stats": json.dumps(stats),
+    }
+    return json.dumps({"add": action})
 
 
 def _required(contract: TableContract) -> set[str]:

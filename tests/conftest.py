@@ -40,6 +40,8 @@ def spark() -> Iterator[SparkSession]:
             "spark.default.parallelism": "1",
             "spark.sql.adaptive.enabled": "false",
             "spark.sql.autoBroadcastJoinThreshold": "10m",
+            # Of each table that is broadcast and each sort a page is taken, of 64 MB by default.
+            "spark.buffer.pageSize": "1m",
         },
     )
     session = build_session(settings, "lakecdp tests")

@@ -5,8 +5,8 @@
 
 Writes silver.event, order_header, order_line, payment, product, attribute, touch, contact, review,
 survey_answer, footfall, ad_spend, calendar_day and indicator (one row per key), the clear
-identifiers, and silver.quarantine with a reason for every record refused. When a mapping has changed,
-all records of its source are conformed again.
+identifiers, and silver.quarantine with a reason for every record refused. When a mapping, or a rule of
+conf/repairs.yaml for it, has changed, all records of its source are conformed again.
 """
 
 from lakecdp.bronze.mapping import Source, load_sources
@@ -15,6 +15,7 @@ from lakecdp.platform.job import Job, main
 from lakecdp.platform.part import Unit
 from lakecdp.silver.canonical import Meaning, check
 from lakecdp.silver.conform import Delivery, conform, fingerprint, meaning_of, outputs
+from lakecdp.silver.repair_rules import check as check_repairs
 
 
 def run(job: Job) -> None:
@@ -23,6 +24,7 @@ def run(job: Job) -> None:
     sources = {s.mapping.source: s for s in load_sources(job.conf, job.settings, job.source)}
     for source in sources.values():
         check(job.lake.empty_of(source.mapping.bronze), source, meaning)
+    check_repairs(job.spark, meaning.repairs, meaning.rules.names)
     units = [unit(s, meaning) for s in sources.values()]
     again = [u for u in units if job.restates(u)]
     groups = [[u for u in units if u not in again], *([u] for u in again)]

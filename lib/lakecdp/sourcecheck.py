@@ -26,6 +26,7 @@ from lakecdp.silver.inspection import (
     kinds,
     with_guard,
 )
+from lakecdp.silver.repair_rules import check as check_repairs
 
 LINK = "identity.link"
 NOBODY = "Identifiers: none; nothing of this source would belong to a customer by itself"
@@ -53,6 +54,7 @@ def check_lines(
     mapping = source.mapping
     meaning = meaning_of(conf, settings)
     check(spark.createDataFrame([], for_source(mapping.source).ddl), source, meaning)
+    check_repairs(spark, meaning.repairs, meaning.rules.names)
     files, note = _files(spark, source, place)
     landing = open_files(spark, source, files)
     found = inspect(landing, source, meaning)

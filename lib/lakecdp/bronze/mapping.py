@@ -55,7 +55,7 @@ DAYS = {
 """Tables whose key has the day of their time."""
 ADAPTERS = "adapters"
 """Folder of mappings that are shipped to be put into use by name."""
-DERIVED = {"identifiers", "owner_node", "source", *DAYS.values()}
+DERIVED = {"identifiers", "owner_node", "source", "repairs", "outliers", *DAYS.values()}
 _GROUP = re.compile(r"(?<!\\)\(\?P?<([A-Za-z]\w*)>")
 
 

@@ -55,5 +55,10 @@ CONTRACT = TableContract(
         column("gates", "STRING", "Expectations that did not hold (JSON)"),
         column("code_version", "STRING", "Version of lakecdp", required=True),
         column("message", "STRING", "What went wrong, in one sentence"),
+        column(
+            "applied",
+            "ARRAY<STRUCT<target: STRING, kind: STRING, rule: STRING, rows: BIGINT>>",
+            "Rows taken in that a rule of conf/repairs.yaml repaired (kind repair) or flagged (outlier)",
+        ),
     ),
 )

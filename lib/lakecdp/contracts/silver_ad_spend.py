@@ -1,6 +1,6 @@
 """silver.ad_spend: what advertising cost and showed."""
 
-from lakecdp.contracts.table import ARRIVED, TableContract, column
+from lakecdp.contracts.table import ARRIVED, OUTLIERS, REPAIRS, TableContract, column
 
 CONTRACT = TableContract(
     name="silver.ad_spend",
@@ -28,6 +28,8 @@ CONTRACT = TableContract(
         column("clicks", "BIGINT", "Clicks"),
         column("conversions", "DECIMAL(18,3)", "Conversions by the platform's own count"),
         column("conversion_value", "DECIMAL(18,4)", "Value of these, in currency"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

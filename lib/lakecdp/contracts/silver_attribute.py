@@ -1,6 +1,13 @@
 """silver.attribute: what sources state of a customer, attribute by attribute."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.attribute",
@@ -31,6 +38,8 @@ CONTRACT = TableContract(
             "Identifiers the record came with, strongest first",
             required=True,
         ),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

@@ -1,6 +1,6 @@
 """silver.calendar_day: holidays, festivals and other special days."""
 
-from lakecdp.contracts.table import ARRIVED, TableContract, column
+from lakecdp.contracts.table import ARRIVED, OUTLIERS, REPAIRS, TableContract, column
 
 CONTRACT = TableContract(
     name="silver.calendar_day",
@@ -29,6 +29,8 @@ CONTRACT = TableContract(
             required=True,
         ),
         column("day_off", "BOOLEAN", "Whether most people are off work", grade="public"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

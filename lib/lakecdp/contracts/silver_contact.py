@@ -1,6 +1,13 @@
 """silver.contact: service contacts of customers."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.contact",
@@ -44,6 +51,8 @@ CONTRACT = TableContract(
         ),
         column("text", "STRING", "What was said", grade="sensitive"),
         column("properties", "VARIANT", "Everything else the source delivered", grade="personal"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

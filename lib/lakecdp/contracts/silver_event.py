@@ -1,6 +1,13 @@
 """silver.event: what people did, in GA4 e-commerce event names."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.event",
@@ -53,6 +60,8 @@ CONTRACT = TableContract(
             "Why it is no valid traffic (flagged, never dropped); null when valid",
         ),
         column("properties", "VARIANT", "Everything else the source delivered", grade="personal"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

@@ -1,6 +1,6 @@
 """silver.footfall: visitors that counters at doors have seen."""
 
-from lakecdp.contracts.table import ARRIVED, TableContract, column
+from lakecdp.contracts.table import ARRIVED, OUTLIERS, REPAIRS, TableContract, column
 
 CONTRACT = TableContract(
     name="silver.footfall",
@@ -23,6 +23,8 @@ CONTRACT = TableContract(
         column("minutes", "INT", "Length of the period (minutes)", required=True),
         column("entered", "BIGINT", "Visitors that came in", required=True),
         column("exited", "BIGINT", "Visitors that went out"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

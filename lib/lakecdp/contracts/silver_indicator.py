@@ -1,6 +1,6 @@
 """silver.indicator: indices and trend series of regions and industries."""
 
-from lakecdp.contracts.table import ARRIVED, TableContract, column
+from lakecdp.contracts.table import ARRIVED, OUTLIERS, REPAIRS, TableContract, column
 
 CONTRACT = TableContract(
     name="silver.indicator",
@@ -39,6 +39,8 @@ CONTRACT = TableContract(
         ),
         column("value", "DECIMAL(28,8)", "Value, in unit", grade="public", required=True),
         column("unit", "STRING", "Unit: index, %, persons ...", grade="public"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

@@ -1,6 +1,13 @@
 """silver.order_line: what was sold, line by line."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.order_line",
@@ -54,6 +61,8 @@ CONTRACT = TableContract(
             required=True,
         ),
         column("owner_node", "BIGINT", "Strongest identifier of the record; null when it has none"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

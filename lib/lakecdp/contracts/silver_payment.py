@@ -1,6 +1,6 @@
 """silver.payment: what was paid."""
 
-from lakecdp.contracts.table import ARRIVED, TableContract, column
+from lakecdp.contracts.table import ARRIVED, OUTLIERS, REPAIRS, TableContract, column
 
 CONTRACT = TableContract(
     name="silver.payment",
@@ -25,6 +25,8 @@ CONTRACT = TableContract(
         column("currency", "STRING", "ISO 4217 code", required=True),
         column("installments", "INT", "Number of instalments"),
         column("status", "STRING", "State given by the source"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

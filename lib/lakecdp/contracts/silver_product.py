@@ -1,6 +1,6 @@
 """silver.product: the catalogue."""
 
-from lakecdp.contracts.table import ARRIVED, TableContract, column
+from lakecdp.contracts.table import ARRIVED, OUTLIERS, REPAIRS, TableContract, column
 
 CONTRACT = TableContract(
     name="silver.product",
@@ -17,6 +17,8 @@ CONTRACT = TableContract(
         column("price", "DECIMAL(18,4)", "List price, in currency", grade="public"),
         column("cost", "DECIMAL(18,4)", "Unit cost, in currency"),
         column("currency", "STRING", "ISO 4217 code", grade="public"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

@@ -1,6 +1,13 @@
 """silver.review: reviews and ratings of products."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.review",
@@ -35,6 +42,8 @@ CONTRACT = TableContract(
         column("text", "STRING", "What was written", grade="personal"),
         column("helpful", "INT", "How many found it helpful"),
         column("properties", "VARIANT", "Everything else the source delivered", grade="personal"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

@@ -1,6 +1,13 @@
 """silver.survey_answer: answers to surveys."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.survey_answer",
@@ -36,6 +43,8 @@ CONTRACT = TableContract(
         column("answer", "STRING", "Answer as text", grade="personal"),
         column("order_id", "STRING", "Order concerned"),
         column("properties", "VARIANT", "Everything else the source delivered", grade="personal"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

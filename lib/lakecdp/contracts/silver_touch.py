@@ -1,6 +1,13 @@
 """silver.touch: what marketing sent to people, and what they did with it."""
 
-from lakecdp.contracts.table import ARRIVED, IDENTIFIERS_TYPE, TableContract, column
+from lakecdp.contracts.table import (
+    ARRIVED,
+    IDENTIFIERS_TYPE,
+    OUTLIERS,
+    REPAIRS,
+    TableContract,
+    column,
+)
 
 CONTRACT = TableContract(
     name="silver.touch",
@@ -43,6 +50,8 @@ CONTRACT = TableContract(
         column("cost", "DECIMAL(18,4)", "Cost of the touch, in currency"),
         column("currency", "STRING", "ISO 4217 code"),
         column("properties", "VARIANT", "Everything else the source delivered", grade="personal"),
+        REPAIRS,
+        OUTLIERS,
         column(
             "_version_at", "TIMESTAMP", "Last one wins: the record's own time of change (lineage)"
         ),

@@ -10,13 +10,17 @@ Grade = Literal["public", "internal", "personal", "sensitive"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: Spark SQL type, meaning with unit, grade, and whether it may be null."""
+    """One column: Spark SQL type, meaning with unit, grade, and whether it may be null.
+
+    A frame that is written may leave out an optional column, which is null then.
+    """
 
     name: str
     type: str
     description: str
     grade: Grade = "internal"
     required: bool = False
+    optional: bool = False
 
     @property
     def ddl(self) -> str:
@@ -37,6 +41,18 @@ BATCH = Column(
     "_batch", "BIGINT", "run_seq of the batch that last wrote the row (lineage)", required=True
 )
 ARRIVED = Column("_arrived_at", "TIMESTAMP", "When the record reached bronze (lineage)")
+REPAIRS = Column(
+    "repairs",
+    "ARRAY<STRING>",
+    "Rules of conf/repairs.yaml that filled or replaced a value of the row; null: none",
+    optional=True,
+)
+OUTLIERS = Column(
+    "outliers",
+    "ARRAY<STRING>",
+    "Rules of conf/repairs.yaml by which the row is out of the ordinary; null: none",
+    optional=True,
+)
 IDENTIFIERS_TYPE = "ARRAY<STRUCT<type: STRING, node_id: BIGINT>>"
 
 

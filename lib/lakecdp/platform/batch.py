@@ -114,6 +114,10 @@ class Batch:
         """See `Part`."""
         self.only.count(**rows)
 
+    def warn(self, sentence: str) -> None:
+        """Say what is not as it should be; an empty sentence says nothing."""
+        self.only.warning = sentence
+
     @property
     def spark(self) -> SparkSession:
         """The session."""
@@ -180,6 +184,8 @@ class Batch:
             part.summary.outcome = "warned" if warned & set(part.unit.outputs) else "published"
             if part.nothing_new or (self._outputs and not self._versions):
                 part.summary.outcome = "unchanged"
+            if part.warning:
+                part.summary.outcome, part.summary.message = "warned", part.warning
             part.consumed.mark = self.seq
             # What a job reads and writes too is no news to itself.
             own = {t: v for t, v in self._versions.items() if t in part.consumed.seen}
@@ -260,6 +266,7 @@ class Batch:
             rows_duplicate=s.rows_duplicate,
             rows_quarantined=s.rows_quarantined,
             balance=part.balances,
+            applied=part.applied,
             versions={} if part.nothing_new else self._versions,
             gates=json.dumps(self.gate_results, default=str) if self.gate_results else None,
             code_version=lakecdp.__version__,
@@ -424,7 +431,11 @@ class Batch:
     def _shape(
         self, contract: TableContract, frame: DataFrame, *, extra: bool = False
     ) -> DataFrame:
-        columns = [F.col(c.name).cast(c.type).alias(c.name) for c in contract.columns]
+        absent = {c.name for c in contract.columns if c.optional} - set(frame.columns)
+        columns = [
+            (F.lit(None) if c.name in absent else F.col(c.name)).cast(c.type).alias(c.name)
+            for c in contract.columns
+        ]
         if extra:
             known = {*contract.column_names, "_batch"}
             columns += [F.col(c) for c in frame.columns if c not in known]

@@ -44,6 +44,16 @@ class Balance:
         return self.rows_in == sum(parts) and min(parts) >= 0
 
 
+@dataclass(frozen=True)
+class Applied:
+    """Rows of one target table that a declared rule was applied to in one batch."""
+
+    target: str
+    kind: str
+    rule: str
+    rows: int
+
+
 @dataclass
 class Consumed:
     """What a job (and unit) has consumed when it last published.
@@ -83,6 +93,7 @@ class Entry:
     rows_duplicate: int | None = None
     rows_quarantined: int | None = None
     balance: list[Balance] = field(default_factory=list)
+    applied: list[Applied] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
     gates: str | None = None
     code_version: str = ""
@@ -139,6 +150,7 @@ class Ledger:
         self._waiting: list[Entry] = []
         self._lock = threading.RLock()
         self._broken = ""
+        self._written = False
         self._last_at = datetime.min.replace(tzinfo=UTC)
         self.stop = Stop()
         self.published: dict[str, int] = {}
@@ -233,6 +245,8 @@ class Ledger:
             raise LedgerError(f"The ledger was not written: {self._broken}")
         try:
             self._lake.ensure(self._contract)
+            if not self._written:
+                self._lake.widen(self._contract)
             schema = ", ".join(f"`{c.name}` {c.type}" for c in self._contract.all_columns)
             rows = [self._row(e) for e in entries]
             frame = self._spark.createDataFrame(rows, schema).coalesce(1)
@@ -245,6 +259,7 @@ class Ledger:
             self._broken = java_message(e)
             raise LedgerError(f"The ledger cannot be written: {self._broken}") from e
         self.published, self._state, self._waiting = published, state, []
+        self._written = True
 
     def _stamp(self) -> datetime:
         """Now, and later than what was published before, whatever the clock says."""
@@ -261,7 +276,8 @@ class Ledger:
         return (
             e.run_seq, e.run_id, e.job, e.unit, e.run_date, e.started_at, finished_at, seconds,
             e.outcome, e.rows_in, e.rows_out, e.rows_duplicate, e.rows_quarantined, balance,
-            e.versions, e.published, e.state, e.gates, e.code_version, e.message, e.run_seq,
+            e.versions, e.published, e.state, e.gates, e.code_version, e.message,
+            [(a.target, a.kind, a.rule, a.rows) for a in e.applied] or None, e.run_seq,
         )  # fmt: skip
 
 

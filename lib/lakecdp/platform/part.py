@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from lakecdp.platform.ledger import Balance, Consumed, Ledger
+from lakecdp.platform.ledger import Applied, Balance, Consumed, Ledger
 
 
 @dataclass
@@ -67,6 +67,8 @@ class Part:
         nothing_new: no input was published anew, rules (and, for daily jobs, date) are the same.
         summary: for the display and the ledger.
         balances: its accounts by target.
+        applied: rows that rules repaired or flagged, by target and rule.
+        warning: what is not as it should be although nothing failed; the batch has warned then.
     """
 
     def __init__(self, unit: Unit, step: Step, ledger: Ledger):
@@ -83,6 +85,8 @@ class Part:
         self.nothing_new = unit.idle or (bool(unit.inputs) and same)
         self.summary = Summary(step.job, unit.name)
         self.balances: list[Balance] = []
+        self.applied: list[Applied] = []
+        self.warning = ""
 
     @property
     def keeps_its_place(self) -> bool:
@@ -95,6 +99,15 @@ class Part:
     ) -> None:
         """State the account of one target; the batch fails when it does not balance."""
         self.balances.append(Balance(target, rows_in, rows_out, duplicate, quarantined))
+
+    def apply(self, target: str, rows: Mapping[tuple[str, str], int]) -> None:
+        """State how many rows of a target rules were applied to.
+
+        Args:
+            target: the table.
+            rows: kind (repair or outlier) and name of a rule -> rows.
+        """
+        self.applied += [Applied(target, k, n, count) for (k, n), count in rows.items() if count]
 
     def count(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -12,8 +12,10 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.bronze.mapping import Source, Target
-from lakecdp.governance.identifiers import IdentityRules, identifiers
+from lakecdp.governance.identifiers import IdentityRules, identifiers, normalise, without_junk
 from lakecdp.platform.expressions import Purity
+from lakecdp.silver.repair_rules import ATTRIBUTE, GIVEN, RepairRules, columns_of
+from lakecdp.silver.repairs import MARKS, flags, names_of, repaired
 from lakecdp.silver.typed import LINEAGE, PROBLEMS, typed
 
 REASON = "_reason"
@@ -65,12 +67,14 @@ class Meaning:
         key: the secret of the hash.
         region: country of phone numbers without a prefix.
         currency: currency of the lake.
+        repairs: rules that repair values and flag rows.
     """
 
     rules: IdentityRules
     key: str
     region: str | None
     currency: str
+    repairs: RepairRules = field(default_factory=RepairRules)
 
 
 def prepared(raw: DataFrame, source: Source) -> DataFrame:
@@ -113,9 +117,11 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
 
     Returns:
         One row per record (or per item of `explode`, or per attribute) that the target takes: the
-        columns of the silver table, `_file`, `_line` and `_reason` STRING, why it is refused, or null.
+        columns of the silver table, repaired and flagged, `_file`, `_line` and `_reason` STRING, why
+        it is refused, or null.
     """
     mapping = source.mapping
+    rules = meaning.repairs.of(target.table, mapping.source)
     name = f"silver.{target.table}"
     contract = contracts.table(name)
     rows = frame.where(F.expr(target.where)) if target.where else frame
@@ -131,17 +137,19 @@ def canonical(frame: DataFrame, source: Source, target: Target, meaning: Meaning
     if target.table in CONTENT_IDS:
         given.setdefault(CONTENT_IDS[target.table], content)
     given["identifiers"] = _ids(frame, source, target, meaning)
+    if rules.look_at_identifiers:
+        given[GIVEN] = _given(source, target, meaning)
     rows = rows.select(
         *[v.alias(c) for c, v in given.items()],
-        *(_attributes(target, mapping.source) if target.table == "attribute" else []),
+        *(_attributes(target, rules) if target.table == ATTRIBUTE else []),
         (F.expr(target.version) if target.version else F.lit(None))
         .cast("timestamp")
         .alias("_version_given"),
         *LINEAGE,
     )
-    if target.table == "attribute":
-        rows = rows.selectExpr("* except (_pairs)", "inline(_pairs)")
-    return _finished(rows, target.table, contract)
+    if target.table == ATTRIBUTE:
+        rows = _stated(rows, mapping.source, rules)
+    return _finished(rows, target.table, contract, rules)
 
 
 def _ids(frame: DataFrame, source: Source, target: Target, meaning: Meaning) -> Column:
@@ -150,6 +158,19 @@ def _ids(frame: DataFrame, source: Source, target: Target, meaning: Meaning) -> 
     given = target.identifiers or source.mapping.identifiers
     columns = {t: F.expr(e) for t, e in given.items()}
     return identifiers(columns, meaning.rules, meaning.key, meaning.region)
+
+
+def _given(source: Source, target: Target, meaning: Meaning) -> Column:
+    """Identifiers in their normal form, a field for each type, for rules that read them."""
+    texts = target.identifiers or source.mapping.identifiers
+    fields = []
+    for name in meaning.rules.names:
+        value = F.lit(None).cast("string")
+        if name in texts:
+            plain = normalise(name, F.expr(texts[name]), meaning.rules, meaning.region)
+            value = without_junk(name, plain, meaning.rules)
+        fields.append(value.alias(name))
+    return F.struct(*fields)
 
 
 def _declared(source: Source, exploded: bool) -> list[Column]:
@@ -186,22 +207,51 @@ def _defaults(source: Source, target: Target, meaning: Meaning) -> Mapping[str, 
     return defaults | {c: F.lit("all") for c in WHOLE.get(target.table, ())}
 
 
-def _attributes(target: Target, source: str) -> list[Column]:
-    """The attributes as pairs; a record that states none still shows which identifiers go together."""
-    pairs = [
-        F.struct(F.lit(n).alias("name"), F.expr(e).cast("string").alias("value"))
-        for n, e in target.attributes.items()
-    ]
-    seen = F.struct(F.lit(SEEN_IN).alias("name"), F.lit(source).alias("value"))
-    every = F.array(*pairs, seen)
+def _attributes(target: Target, rules: RepairRules) -> list[Column]:
+    """A column `_of <name>` for each attribute; those that rules only read or set are null."""
+    names = [*target.attributes, *(rules.attributes if rules.repairs else ())]
     return [
-        F.filter(every, lambda p: p["value"].isNotNull() & (F.trim(p["value"]) != "")).alias(
-            "_pairs"
-        )
+        (F.expr(target.attributes[n]) if n in target.attributes else F.lit(None))
+        .cast("string")
+        .alias(_of(n))
+        for n in dict.fromkeys(names)
     ]
 
 
-def _finished(rows: DataFrame, table: str, contract: contracts.TableContract) -> DataFrame:
+def _of(name: str) -> str:
+    return f"_of {name}"
+
+
+def _stated(rows: DataFrame, source: str, rules: RepairRules) -> DataFrame:
+    """A row for each attribute that a record states, and one that shows which identifiers go together.
+
+    Repairs see the attributes of a record side by side, and may add one that it does not state.
+    """
+    others = [c for c in rows.columns if not c.startswith(_of(""))]
+    names = [c.removeprefix(_of("")) for c in rows.columns if c not in others]
+    stated: dict[str, Column] = {n: F.col(f"`{_of(n)}`") for n in names}
+    by: dict[str, Column] = {}
+    if rules.repairs:
+        # An attribute with the name of another column is stated all the same; rules do not see it.
+        seen = [n for n in names if n not in others]
+        filled = {n: F.when(F.trim(stated[n]) != "", stated[n]) for n in seen}
+        rows = repaired(rows.withColumns(filled), rules, columns_of(ATTRIBUTE, seen))
+        stated |= {n: F.col(f"`{n}`") for n in seen}
+        by = {n: names_of(F.col(MARKS), n) for n in seen}
+    nobody = F.lit(None).cast("array<string>")
+    pairs = [
+        F.struct(F.lit(n).alias("name"), v.alias("value"), by.get(n, nobody).alias("repairs"))
+        for n, v in {**stated, SEEN_IN: F.lit(source)}.items()
+    ]
+    kept = F.filter(F.array(*pairs), lambda p: p["value"].isNotNull() & (F.trim(p["value"]) != ""))
+    return rows.select(*others, kept.alias("_pairs")).selectExpr(
+        "* except (_pairs)", "inline(_pairs)"
+    )
+
+
+def _finished(
+    rows: DataFrame, table: str, contract: contracts.TableContract, rules: RepairRules
+) -> DataFrame:
     time, day = TIMES[table]
     for c in contract.columns:
         if (
@@ -216,6 +266,12 @@ def _finished(rows: DataFrame, table: str, contract: contracts.TableContract) ->
     rows = rows.withColumns(typed_columns)
     if table in WHOLE:
         rows = rows.withColumns({c: F.coalesce(c, F.lit("all")) for c in WHOLE[table]})
+    if rules.repairs and table != ATTRIBUTE:
+        rows = repaired(rows, rules, columns_of(table)).withColumn(
+            "repairs", names_of(F.col(MARKS))
+        )
+    if rules.outliers:
+        rows = rows.withColumn("outliers", flags(rules.outliers))
     owner = F.get("identifiers", F.lit(0))["node_id"]
     if "owner_node" in contract.column_names:
         rows = rows.withColumn("owner_node", owner)

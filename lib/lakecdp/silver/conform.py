@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
-from lakecdp.bronze.mapping import TARGETS, Source
+from lakecdp.bronze.mapping import TARGETS, Source, load_sources
 from lakecdp.governance.identifiers import IdentityRules, clear_values
 from lakecdp.platform.batch import Batch, LostRowsError
 from lakecdp.platform.part import Part
@@ -28,6 +28,7 @@ from lakecdp.silver.canonical import (
     taken,
     with_identifiers,
 )
+from lakecdp.silver.repair_rules import RepairRules
 from lakecdp.silver.typed import PROBLEMS
 
 QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
@@ -43,6 +44,8 @@ FRESH = (
     "footfall",
 )
 COUNTED = ("event", "order_header", "order_line")
+Named = tuple[str, str]
+"""Kind of a rule of conf/repairs.yaml, and its name."""
 PLACE = ["source", "file", "line", "target"]
 LATER = "struct(s._version_at, s._content) > struct(t._version_at, t._content)"
 
@@ -53,14 +56,18 @@ def outputs(source: Source) -> list[str]:
 
 
 def meaning_of(conf: Conf, settings: Settings) -> Meaning:
-    """Identity rules and defaults of an environment.
+    """Identity rules, repairs and defaults of an environment.
 
     Raises:
         UsageError: no secret for hashing is set.
-        ConfigError: conf/identity.yaml is wrong.
+        ConfigError: conf/identity.yaml or conf/repairs.yaml is wrong.
     """
     return Meaning(
-        IdentityRules.load(conf), settings.hash_key(), settings.phone_region, settings.currency
+        IdentityRules.load(conf),
+        settings.hash_key(),
+        settings.phone_region,
+        settings.currency,
+        RepairRules.load(conf, load_sources(conf, settings)),
     )
 
 
@@ -71,6 +78,7 @@ def fingerprint(source: Source, meaning: Meaning) -> str:
         str(meaning.region),
         meaning.currency,
         *[suite(t).fingerprint for t in source.mapping.silver_tables],
+        *meaning.repairs.dump([t.table for t in source.mapping.targets], source.mapping.source),
     )
 
 
@@ -81,6 +89,7 @@ class Account:
     rows_in: int = 0
     refused: int = 0
     written: int = 0
+    applied: dict[Named, int] = field(default_factory=dict)
 
     @property
     def duplicate(self) -> int:
@@ -201,6 +210,7 @@ def _account(d: Delivery, bad: int, accounts: Mapping[str, Mapping[str, Account]
             duplicate=a.duplicate,
             quarantined=a.refused,
         )
+        d.part.apply(name, a.applied)
     main = next(iter(mine.values()))
     d.part.count(
         rows_in=main.rows_in + bad,
@@ -239,11 +249,13 @@ def _write(
     broken = F.nullif(F.array_join(reasons(suite(name)), "; "), F.lit(""))
     rows = rows.withColumn(REASON, F.coalesce(REASON, broken))
     accounts = {d.name: Account() for d, _ in made}
+    rules = meaning.repairs.names(name.removeprefix("silver."))
     if not batch.published(name):
-        written = _first(batch, name, rows, accounts)
+        written = _first(batch, name, rows, accounts, rules)
     else:
         restated = next((d for d, _ in made if d.restate), None)
         rows = batch.hold(rows)
+        _count(rows, accounts, rules)
         written = _further(batch, name, rows, accounts, restated)
     _share_out(batch, name, accounts, written)
     some = any(a.refused for a in accounts.values())
@@ -266,14 +278,41 @@ def _share_out(batch: Batch, name: str, accounts: dict[str, Account], written: i
         raise LostRowsError(f"{name}: {written} rows were written, by source {shares}")
 
 
-def _first(batch: Batch, name: str, rows: DataFrame, accounts: dict[str, Account]) -> int:
+def _measures(rules: Sequence[Named], own: Column | None = None) -> dict[str, Column]:
+    """Rows, refused rows and rows by rule: name of the measure -> aggregate.
+
+    Args:
+        rules: the rules for the table.
+        own: which rows are counted; None: all.
+    """
+    own = F.lit(True) if own is None else own
+    refused = F.col(REASON).isNotNull()
+    found = {"rows": F.count_if(own), "refused": F.count_if(own & refused)}
+    for i, (kind, rule) in enumerate(rules):
+        has = F.coalesce(F.array_contains(f"{kind}s", rule), F.lit(False))
+        found[f"rule_{i}"] = F.count_if(own & ~refused & has)
+    return found
+
+
+def _note(account: Account, found: Mapping[str, int], rules: Sequence[Named]) -> None:
+    account.rows_in, account.refused = int(found["rows"]), int(found["refused"])
+    account.applied = {rule: int(found[f"rule_{i}"]) for i, rule in enumerate(rules)}
+
+
+def _first(
+    batch: Batch,
+    name: str,
+    rows: DataFrame,
+    accounts: dict[str, Account],
+    rules: Sequence[Named],
+) -> int:
     """Fill an empty table in one pass; returns the rows written."""
     seen, refused = Observation(), F.col(REASON).isNotNull()
-    counts = []
-    for i, source in enumerate(accounts):
-        own = F.col("source") == source
-        counts.append(F.count_if(own).alias(f"rows_{i}"))
-        counts.append(F.count_if(own & refused).alias(f"refused_{i}"))
+    counts = [
+        measure.alias(f"{what}_of_{i}")
+        for i, source in enumerate(accounts)
+        for what, measure in _measures(rules, F.col("source") == source).items()
+    ]
     counted = rows.observe(seen, *counts)
     good = latest(counted.where(~refused), contracts.table(name).key)
     written = batch.append(name, good)
@@ -281,22 +320,19 @@ def _first(batch: Batch, name: str, rows: DataFrame, accounts: dict[str, Account
         _recategorised(batch, batch.written(name))
     if not written:
         # Adaptive execution drops a stage that gives no row, and with it what was observed there.
-        _count(rows, accounts)
+        _count(rows, accounts, rules)
         return 0
     for i, account in enumerate(accounts.values()):
-        account.rows_in = int(seen.get[f"rows_{i}"])
-        account.refused = int(seen.get[f"refused_{i}"])
+        _note(account, {w: seen.get[f"{w}_of_{i}"] for w in _measures(rules)}, rules)
     return written
 
 
-def _count(rows: DataFrame, accounts: dict[str, Account]) -> None:
-    """Count the rows of each source, and those refused."""
-    counts = rows.groupBy("source").agg(
-        F.count(F.lit(1)).alias("rows"), F.count_if(F.col(REASON).isNotNull()).alias("refused")
-    )
+def _count(rows: DataFrame, accounts: dict[str, Account], rules: Sequence[Named]) -> None:
+    """Count the rows of each source: all, those refused, and those that rules were applied to."""
+    measures = _measures(rules)
+    counts = rows.groupBy("source").agg(*[m.alias(what) for what, m in measures.items()])
     for row in counts.collect():
-        account = accounts[row["source"]]
-        account.rows_in, account.refused = row["rows"], row["refused"]
+        _note(accounts[row["source"]], row.asDict(), rules)
 
 
 def _further(
@@ -307,7 +343,6 @@ def _further(
     restated: Delivery | None,
 ) -> int:
     """Merge into a table that holds rows already; returns the rows written."""
-    _count(rows, accounts)
     if not restated and not any(a.rows_in for a in accounts.values()):
         return 0
     good = latest(rows.where(F.col(REASON).isNull()), contracts.table(name).key)
@@ -339,7 +374,7 @@ def _restate(batch: Batch, name: str, good: DataFrame, restated: Delivery) -> in
         _recategorised(batch, batch.written(name).select(*gone.columns).unionByName(gone))
     if counts.updated + deleted and name.removeprefix("silver.") in COUNTED:
         _vacate(batch, name, mine)
-    if name == ATTRIBUTE and deleted:
+    elif deleted and (name == ATTRIBUTE or TIMES[name.removeprefix("silver.")][1]):
         _vacate(batch, name, gone)
     return counts.written
 

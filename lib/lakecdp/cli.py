@@ -34,6 +34,8 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(source_app, name="source")
 app.add_typer(identity_app, name="identity")
 app.add_typer(customer_app, name="customer")
+quality_app = typer.Typer(no_args_is_help=True, help="What the tables are held to.")
+app.add_typer(quality_app, name="quality")
 linkage_app = typer.Typer(no_args_is_help=True, help="Links between records without keys.")
 app.add_typer(linkage_app, name="linkage")
 
@@ -290,6 +292,20 @@ def status(
     )
     with opened(env, lake, conf, writes=False) as job:
         show(query(job, text), how, console)
+
+
+@quality_app.command("docs")
+def quality_docs(
+    to: Annotated[Path, typer.Option("--to", help="Folder for the pages.")],
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+) -> None:
+    """Write Great Expectations' Data Docs: what each table is held to, and its last gate."""
+    from lakecdp.datadocs import build
+
+    with opened(env, lake, conf, writes=False) as job:
+        console.print(f"Data Docs: {build(job, to)}", highlight=False, markup=False)
 
 
 @source_app.command("list")

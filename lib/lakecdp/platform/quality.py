@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
@@ -23,6 +23,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
+from lakecdp.platform.docs_site import make_local
 from lakecdp.platform.errors import GateError, LakecdpError
 from lakecdp.platform.quality_rules import Expectation, NotNull, RowRule, quoted
 from lakecdp.platform.quality_suites import Suite, suite
@@ -257,7 +258,7 @@ def _gx() -> ModuleType:
     return quality_gx
 
 
-def data_docs(job: Job, folder: Path) -> Path:
+def data_docs(job: Job, folder: Path, hidden: Collection[str] = ()) -> Path:
     """Write Great Expectations' Data Docs from what the ledger says of the last gates.
 
     A table whose suite has changed since, or that no gate has seen, shows its suite alone.
@@ -265,6 +266,8 @@ def data_docs(job: Job, folder: Path) -> Path:
     Args:
         job: any job on the lake.
         folder: where the site goes.
+        hidden: columns whose values are not shown in any table, besides those graded personal or
+            sensitive.
 
     Returns:
         its first page.
@@ -281,9 +284,26 @@ def data_docs(job: Job, folder: Path) -> Path:
                 gates[found["table"]] = {**found, "run": row["run_id"], "at": row["finished_at"]}
     named = {**contracts.all_tables(), **{t: contracts.table(t) for t in gates}}
     suites = [suite(name) for name in sorted(named)]
-    current = {s.table: gates[s.table] for s in suites if _is_of(gates.get(s.table), s)}
-    first: Path = _gx().build_docs(suites, current, folder)
-    return first
+    current = {
+        s.table: _without_values(gates[s.table], s, hidden)
+        for s in suites
+        if _is_of(gates.get(s.table), s)
+    }
+    _gx().build_docs(suites, current, folder)
+    return make_local(folder, suites, current)
+
+
+def _without_values(
+    found: Mapping[str, Any], rules: Suite, hidden: Collection[str]
+) -> dict[str, Any]:
+    """A gate without examples of columns that are not shown, whatever the ledger has kept."""
+    failed = [
+        {k: v for k, v in f.items() if k != "examples"}
+        if any(c in hidden or rules.hidden(c) for c in f["columns"])
+        else f
+        for f in found["failed"]
+    ]
+    return {**found, "failed": failed}
 
 
 def _is_of(found: Mapping[str, Any] | None, rules: Suite) -> bool:

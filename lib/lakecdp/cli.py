@@ -294,6 +294,27 @@ def status(
         show(query(job, text), how, console)
 
 
+@app.command("alerts")
+def alerts_command(
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    how: Format = "table",
+    every: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", help="Alerts to show.")] = 50,
+) -> None:
+    """Show what is out of the ordinary: open alerts, those that fail first."""
+    from lakecdp.query import show
+
+    with opened(env, lake, conf, writes=False) as job:
+        rows = job.read("operations.alert").where("true" if every else "state = 'open'")
+        rows = rows.orderBy(
+            "state", "severity", rows["day"].desc(), "table_name", "source", "metric"
+        )
+        shown = ("state", "severity", "day", "sentence", "opened_on", "closed_because", "told")
+        show(rows.select(*shown), how, console, limit)
+
+
 @quality_app.command("docs")
 def quality_docs(
     to: Annotated[Path, typer.Option("--to", help="Folder for the pages.")],

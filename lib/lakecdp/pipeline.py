@@ -60,6 +60,7 @@ DAILY: tuple[JobSpec, ...] = (
         "write the report",
         ("04_tags/tag", "05_segments/segment", "06_models/score_churn"),
     ),
+    JobSpec("09_operations/monitor", "look for anomalies", ("08_measurement/report",)),
 )
 """The daily run in an order that respects `after`."""
 

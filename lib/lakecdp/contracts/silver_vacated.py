@@ -8,8 +8,8 @@ CONTRACT = TableContract(
     owner="02_silver/conform",
     key=(),
     cluster_by=("_batch",),
-    notes="Lineage only: it tells silver.order, identity.edge, gold.golden_record and gold.node_day what to "
-    "compute again.",
+    notes="Lineage only: it tells silver.order, identity.edge, gold.golden_record, gold.node_day and "
+    "operations.table_day what to compute again.",
     columns=(
         column("target", "STRING", "Table whose record moved", required=True),
         column("owner_node", "BIGINT", "Owner before the update"),

@@ -73,6 +73,36 @@ class GraphSettings(_Strict):
     )
 
 
+class AlertSettings(_Strict):
+    """Whom alerts are told."""
+
+    webhook_env: str = Field(
+        "LAKECDP_ALERT_WEBHOOK", description="Environment variable that holds the address"
+    )
+    webhook: str | None = Field(
+        None, pattern=r"^https?://", description="The address itself, where it is no secret"
+    )
+    tries: int = Field(3, ge=1, le=10, description="How often it is tried")
+    timeout_seconds: float = Field(10, gt=0, le=300, description="Of one try")
+    wait_seconds: float = Field(1, ge=0, le=60, description="Before the second try; then doubled")
+
+    def hook(self) -> tuple[str, AlertSettings] | None:
+        """The address and how it is tried; None where there is none.
+
+        Raises:
+            UsageError: the environment variable holds no address.
+        """
+        url = os.environ.get(self.webhook_env) or self.webhook
+        if not url:
+            return None
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(
+                f"The environment variable {self.webhook_env} must hold an address that begins with "
+                "https:// or http://."
+            )
+        return url, self
+
+
 class Settings(_Strict):
     """All settings of one environment; every key may stand in base.yaml or <env>.yaml."""
 
@@ -96,6 +126,7 @@ class Settings(_Strict):
     mlflow: MlflowSettings = MlflowSettings()
     lease: LeaseSettings = LeaseSettings()
     graph: GraphSettings = GraphSettings()
+    alerts: AlertSettings = AlertSettings()
 
     def hash_key(self) -> str:
         """The secret for identifiers.

@@ -383,9 +383,10 @@ def _vacate(batch: Batch, name: str, before: DataFrame) -> None:
     """Note where rows counted before they were updated, so that those partials are computed again."""
     day = TIMES[name.removeprefix("silver.")][1]
     order = F.col("order_id") if name.startswith("silver.order") else F.lit(None)
+    owned = "owner_node" in before.columns
     left = before.select(
         F.lit(name).alias("target"),
-        "owner_node",
+        (F.col("owner_node") if owned else F.lit(None)).alias("owner_node"),
         (F.col(day) if day else F.lit(None)).alias("day"),
         order.alias("order_id"),
         F.lit(None).alias("product_id"),

@@ -156,11 +156,8 @@ def watch(batch: Batch, plan: Plan, written: DataFrame | None, hook: Webhook | N
     """
     rows = batch.read(TABLE_DAY)
     if written is not None:
-        rows = rows.join(written.select(*KEY), list(KEY), "left_anti").unionByName(
-            batch.spark.createDataFrame(written.drop("_batch").toArrow(), written.schema)
-            .where("rows > 0")
-            .withColumn("_batch", F.lit(0).cast("bigint"))
-        )
+        new = written.where("rows > 0").withColumn("_batch", F.lit(batch.seq).cast("bigint"))
+        rows = rows.join(written.select(*KEY), list(KEY), "left_anti").unionByName(new)
     first = batch.run_date - timedelta(days=plan.rules.look_back)
     measures = [_day(r) for r in rows.where(F.col("day") >= F.lit(first)).collect()]
     judged = judge(measures, plan.rules, batch.run_date, plan.sources)

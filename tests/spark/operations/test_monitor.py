@@ -230,10 +230,14 @@ def test_data_docs_hold_no_personal_value_whatever_column_it_stands_in(
     kept = job.read("operations.run").select("gates").collect()[-1][0]
     assert "PLANTED" in kept, "the ledger has kept a value that the pages must not show"
     first = build(job, tmp_path / "docs")
+    pages = [p.relative_to(tmp_path / "docs") for p in (tmp_path / "docs").rglob("*.html")]
+    suites = {".".join(p.with_suffix("").parts[1:]) for p in pages if p.parts[0] == "expectations"}
+    assert suites == set(contracts.all_tables())
     texts = {p: p.read_text() for p in (tmp_path / "docs").rglob("*.html")}
     (page,) = [t for p, t in texts.items() if "validations" in p.parts]
     assert "Not A Name" in page
     assert not [p for p, t in texts.items() if "PLANTED" in t]
     assert ">fail</a>" in texts[first]
+    assert not [p for p, t in texts.items() if str(tmp_path) in t]
     for text in texts.values():
         assert not [s for s in ('src="http', 'href="//', 'stylesheet" href="http') if s in text]

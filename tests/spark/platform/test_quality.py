@@ -435,26 +435,6 @@ def test_every_suite_can_be_judged_on_the_types_of_its_table(
     assert said == [f"`{e.columns[0]}` is missing" for e in refusing]
 
 
-def test_data_docs_show_the_last_gates_without_personal_values(
-    spark: SparkSession, make_job: Callable[..., Job], tmp_path: Path
-) -> None:
-    job = make_job("02_silver/conform")
-    odd = products(spark, ("c", "C", "-7", "s"), ("d", "D", "2", "s"))
-    with job.batch("odd", outputs=["silver.product"]) as b:
-        quality.gate(b, "silver.product", odd)
-        b.append("silver.product", odd)
-    first = quality.data_docs(job, tmp_path / "docs")
-    assert first.is_file()
-    pages = [p.relative_to(tmp_path / "docs") for p in (tmp_path / "docs").rglob("*.html")]
-    suites = {".".join(p.with_suffix("").parts[1:]) for p in pages if p.parts[0] == "expectations"}
-    assert suites == set(contracts.all_tables())
-    (checked,) = [p for p in pages if p.parts[0] == "validations"]
-    text = (tmp_path / "docs" / checked).read_text()
-    assert "silver.product" in text
-    assert "-7.0000" in text
-    assert str(tmp_path) not in text
-
-
 def run_file(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "probe.py"
     file.write_text(code)

@@ -25,7 +25,8 @@ CONTRACT = TableContract(
         column(
             "event_name",
             "STRING",
-            "GA4 name: page_view, view_item, search, add_to_cart, begin_checkout, purchase ...",
+            "GA4 name: page_view, view_item, search, add_to_cart, begin_checkout, purchase ...; what a server "
+            "logs besides pages is request or file_request, and no behaviour",
             required=True,
         ),
         column("source", "STRING", "Source that delivered it", required=True),
@@ -54,10 +55,16 @@ CONTRACT = TableContract(
         column("city", "STRING", "City", grade="personal"),
         column("ip", "STRING", "IP address", grade="personal"),
         column("user_agent", "STRING", "User agent"),
+        column("http_method", "STRING", "Method of the request, as a server logs it"),
+        column("http_status", "INT", "Status of the answer, as a server logs it"),
+        column("http_query", "STRING", "Query of the address asked for", grade="personal"),
+        column(
+            "referrer", "STRING", "Address that the visitor is said to come from", grade="personal"
+        ),
         column(
             "invalid_reason",
             "STRING",
-            "Why it is no valid traffic (flagged, never dropped); null when valid",
+            "Why its source says that it is no valid traffic; silver.event_traffic has all reasons",
         ),
         column("properties", "VARIANT", "Everything else the source delivered", grade="personal"),
         REPAIRS,

@@ -13,6 +13,7 @@ from lakecdp.identity.shared import is_device, is_shared
 from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job, main
 from lakecdp.silver.sessions import owned
+from lakecdp.silver.valid import valid
 from lakecdp.tags import features
 
 GOLDEN = "gold.golden_record"
@@ -25,6 +26,7 @@ INPUTS = (
     "silver.vacated_order",
     "silver.event_session",
     "silver.vacated_session",
+    "silver.event_traffic",
     "identity.node",
 )
 OUTPUTS = ("gold.node_day", "gold.node_category_day", "gold.customer_feature")
@@ -88,8 +90,10 @@ def of_days(rows: DataFrame, days: list[date] | None) -> DataFrame:
 
 def write_partials(b: Batch, pairs: DataFrame | None, days: list[date] | None) -> None:
     """Bring gold.node_day and gold.node_category_day up to date."""
-    events, sessions = (of_days(b.read(f"silver.{t}"), days) for t in ("event", "event_session"))
-    events, orders = features.counted(owned(events, sessions), b.read("silver.order"))
+    tables = ("event", "event_session", "event_traffic")
+    events, sessions, traffic = (of_days(b.read(f"silver.{t}"), days) for t in tables)
+    events = owned(valid(events, traffic), sessions)
+    events, orders = features.counted(events, b.read("silver.order"))
     if pairs is None:
         b.replace("gold.node_day", features.node_day(events, orders), "true")
         b.replace("gold.node_category_day", features.node_category_day(events, orders), "true")

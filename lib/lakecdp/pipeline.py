@@ -38,7 +38,8 @@ class JobSpec:
 DAILY: tuple[JobSpec, ...] = (
     JobSpec("01_bronze/ingest", "land new files"),
     JobSpec("02_silver/conform", "conform records", ("01_bronze/ingest",)),
-    JobSpec("02_silver/sessionize", "put events into sessions", ("02_silver/conform",)),
+    JobSpec("02_silver/flag_traffic", "flag invalid traffic", ("02_silver/conform",)),
+    JobSpec("02_silver/sessionize", "put events into sessions", ("02_silver/flag_traffic",)),
     JobSpec("02_silver/assemble", "assemble orders", ("02_silver/conform",)),
     JobSpec("03_identity/match", "link records without keys", ("02_silver/conform",)),
     JobSpec(

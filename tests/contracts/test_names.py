@@ -61,7 +61,7 @@ def test_pipeline_order_respects_what_jobs_read() -> None:
         assert set(job.after) <= seen
         seen.add(job.name)
     found = [j.task for j in between("02_silver", "resolve")]
-    assert found == ["conform", "sessionize", "assemble", "match", "resolve"]
+    assert found == ["conform", "flag_traffic", "sessionize", "assemble", "match", "resolve"]
     with pytest.raises(ValueError, match="no job or stage `x`"):
         between("x", None)
     with pytest.raises(ValueError, match="comes before"):

@@ -10,8 +10,8 @@ import pytest
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.platform.errors import ConfigError
 from lakecdp.platform.settings import Conf
+from lakecdp.silver.restate import spans_of
 from lakecdp.silver.session_rules import SessionRules
-from lakecdp.silver.sessionize import spans_of
 
 
 def rules(tmp_path: Path, text: str) -> SessionRules:

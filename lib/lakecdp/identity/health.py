@@ -23,6 +23,7 @@ from lakecdp.identity.grouping import Ints
 from lakecdp.identity.resolve import EDGE, LINK, NODE
 from lakecdp.identity.shared import counting, is_shared
 from lakecdp.silver.sessions import owned
+from lakecdp.silver.valid import valid
 
 SHOWN = 10
 SAMPLES = 3
@@ -273,10 +274,11 @@ def _channels(
     known = known.select(F.col("node_id").alias("owner_node"), F.lit(1).alias("known"))
     found: list[LinkRate] = []
     for table, name in CHANNELS.items():
-        valid = read(table)
+        records = read(table)
         if table == "silver.event":
-            valid = owned(valid.where("invalid_reason IS NULL"), read("silver.event_session"))
-        rows = valid.join(known, "owner_node", "left").groupBy("channel")
+            records = valid(records, read("silver.event_traffic"))
+            records = owned(records, read("silver.event_session"))
+        rows = records.join(known, "owner_node", "left").groupBy("channel")
         rates = rows.agg(F.count(F.lit(1)).alias("total"), F.count("known").alias("known"))
         found += [LinkRate(name, r["channel"], r["total"], r["known"]) for r in rates.collect()]
     return tuple(sorted(found, key=lambda x: (x.records, x.channel)))

@@ -7,29 +7,25 @@ sessions again, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakecdp import contracts
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.platform.batch import Batch
+from lakecdp.silver.restate import Days, changes, days_of, on_days, wider, write
 from lakecdp.silver.session_rules import SessionRules
 from lakecdp.silver.sessions import SESSION, hits, session_rows, sessionised
+from lakecdp.silver.valid import KEY, valid
 
 EVENT, VACATED = "silver.event", "silver.vacated"
+TRAFFIC, VACATED_TRAFFIC = "silver.event_traffic", "silver.vacated_traffic"
 EVENT_SESSION, SESSIONS, LEFT = "silver.event_session", "silver.session", "silver.vacated_session"
-INPUTS = (EVENT, VACATED)
+INPUTS = (EVENT, VACATED, TRAFFIC, VACATED_TRAFFIC)
 OUTPUTS = (EVENT_SESSION, SESSIONS, LEFT)
-VERSION = "1"
-FEW_DAYS = 400
-KEY = ["event_date", "event_id"]
-_DAY = timedelta(days=1)
-Days = frozenset[date]
+VERSION = "2"
+OWNER = "owner_node"
 
 
 def fingerprint(rules: SessionRules, identities: IdentityRules) -> str:
@@ -45,22 +41,27 @@ def sessionize(batch: Batch, rules: SessionRules, identities: IdentityRules) -> 
         rules: the rules of sessions.
         identities: the identity rules.
     """
-    every = hits(batch.read(EVENT), rules, identities)
+    every, traffic = batch.read(EVENT), batch.read(TRAFFIC)
     before, sessions = batch.read(EVENT_SESSION), batch.read(SESSIONS)
-    if not batch.full:
-        touched = _touched(batch, hits(batch.new_rows(EVENT), rules, identities), rules)
+    if batch.full:
+        every = hits(valid(every, traffic), rules, identities)
+    else:
+        fresh = _fresh(batch)
+        good = hits(valid(fresh, traffic), rules, identities)
+        touched = _touched(batch, fresh.select(*KEY), good, rules)
         if touched is None:
             return
         inside = touched.runs.select("visitor", "lo", "hi")
-        every = _within(touched.of(every, "event_date"), inside, "visitor", "event_at")
+        every = valid(touched.of(every, "event_date"), touched.of(traffic, "event_date"))
+        every = _within(hits(every, rules, identities), inside, "visitor", "event_at")
         sessions = _within(touched.of(sessions), inside, "visitor_node", "started_at")
         keys = sessions.select(*SESSION)
         before = touched.of(before, "event_date").join(keys, list(SESSION), "left_semi")
     found = batch.hold(sessionised(every, rules))
-    events, gone = _changes(batch, EVENT_SESSION, found, before)
-    rows, over = _changes(batch, SESSIONS, session_rows(found, rules), sessions)
-    written = _write(batch, EVENT_SESSION, events, gone)
-    written += _write(batch, SESSIONS, rows, over)
+    events, gone = changes(batch, EVENT_SESSION, found, before, was=(OWNER,))
+    rows, over = changes(batch, SESSIONS, session_rows(found, rules), sessions)
+    written = write(batch, EVENT_SESSION, events, gone)
+    written += write(batch, SESSIONS, rows, over)
     if batch.since.mark:
         left = _left(events, gone)
         if not left.isEmpty():
@@ -87,48 +88,49 @@ class _Touched:
             rows: events or sessions.
             day: the day of an event; None for sessions, which have a first and a last day.
         """
-        return _on(rows, self.days, day)
+        return on_days(rows, self.days, day) if day else _sessions_on(rows, self.days)
 
 
-def _on(rows: DataFrame, days: Days | None, day: str | None = None) -> DataFrame:
-    if days is None:
-        return rows
-    first, last = (day, day) if day else ("session_date", "last_date")
-    spans = [
-        (F.col(first) <= F.lit(until)) & (F.col(last) >= F.lit(since))
-        for since, until in spans_of(days)
-    ]
-    return rows.where(reduce(Column.__or__, spans, F.lit(False)))
+def _sessions_on(sessions: DataFrame, days: Days | None) -> DataFrame:
+    return on_days(sessions, days, "session_date", "last_date")
 
 
-def spans_of(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Days as spans of days without a gap, in order."""
-    spans: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if spans and spans[-1][1] == day - _DAY:
-            spans[-1] = (spans[-1][0], day)
-        else:
-            spans.append((day, day))
-    return spans
+def _fresh(batch: Batch) -> DataFrame:
+    """Events that are new or changed, and those that are flagged otherwise than before."""
+    flagged = batch.new_rows(TRAFFIC).select(*KEY)
+    flagged = flagged.union(batch.new_rows(VACATED_TRAFFIC).select(*KEY)).distinct()
+    known = batch.read(EVENT).where(F.col("_batch") <= batch.since.mark)
+    known = on_days(known, days_of(flagged.select("event_date")), "event_date")
+    return batch.new_rows(EVENT).union(known.join(flagged, KEY, "left_semi"))
 
 
-def _touched(batch: Batch, fresh: DataFrame, rules: SessionRules) -> _Touched | None:
-    """The runs of activity around new, changed and deleted events; None when there are none."""
-    points = batch.keep(fresh.select("visitor", "event_date", "event_at"))
-    former = batch.keep(_former(batch))
-    days = _days(points.select("event_date"), former.select("session_date"))
+def _touched(
+    batch: Batch, fresh: DataFrame, good: DataFrame, rules: SessionRules
+) -> _Touched | None:
+    """The runs of activity around new, changed and deleted events; None when there are none.
+
+    Args:
+        batch: the batch.
+        fresh: keys of new and changed events.
+        good: those that belong to some session, see `hits`.
+        rules: the rules in force.
+    """
+    points = batch.keep(good.select("visitor", "event_date", "event_at"))
+    former = batch.keep(_former(batch, fresh))
+    days = days_of(points.select("event_date"), former.select("session_date"))
     if days == frozenset():
         return None
-    days = _wider(days)
+    # No pause within a session is longer than a day.
+    days = wider(days)
     sessions = batch.read(SESSIONS)
     seeds = former.withColumn("_seed", F.lit(True))
     visitors = points.select("visitor").union(
-        _on(sessions, days).join(former, list(SESSION), "left_semi").select("visitor_node")
+        _sessions_on(sessions, days).join(former, list(SESSION), "left_semi").select("visitor_node")
     )
     visitors = batch.keep(visitors.distinct())
     while True:
         near = (
-            _on(sessions, days)
+            _sessions_on(sessions, days)
             .join(visitors, F.col("visitor_node") == F.col("visitor"), "left_semi")
             .join(seeds, list(SESSION), "left")
             .select(
@@ -143,38 +145,26 @@ def _touched(batch: Batch, fresh: DataFrame, rules: SessionRules) -> _Touched | 
         if days is None:
             return _Touched(runs, None)
         whole = F.explode(F.sequence(F.to_date("lo"), F.to_date("hi"))).alias("day")
-        reached = _wider(_days(runs.select(whole)))
+        reached = wider(days_of(runs.select(whole)))
         if reached is not None and reached <= days:
             return _Touched(runs, reached)
         # A session of a run goes on beyond the days looked at, and may have neighbours there.
         days = None if reached is None else days | reached
 
 
-def _former(batch: Batch) -> DataFrame:
+def _former(batch: Batch, changed: DataFrame) -> DataFrame:
     """Sessions that changed or deleted events were in."""
-    changed = batch.new_rows(EVENT).select(*KEY)
     known = batch.read(EVENT_SESSION)
     left = batch.new_rows(VACATED).where(F.col("target") == EVENT).select("day").distinct()
     there = batch.read(EVENT).select(*KEY)
-    days, vacated = _days(changed.select("event_date")), _days(left)
-    again = _on(known, days, "event_date").join(changed, KEY, "left_semi")
-    lost = _on(known, vacated, "event_date").join(
-        _on(there, vacated, "event_date"), KEY, "left_anti"
+    days, vacated = days_of(changed.select("event_date")), days_of(left)
+    again = on_days(known, days, "event_date").join(changed, KEY, "left_semi")
+    lost = on_days(known, vacated, "event_date").join(
+        on_days(there, vacated, "event_date"), KEY, "left_anti"
     )
     if vacated is None:
         lost = lost.join(left, F.col("event_date") == F.col("day"), "left_semi")
     return again.select(*SESSION).union(lost.select(*SESSION)).distinct()
-
-
-def _days(*columns: DataFrame) -> Days | None:
-    """The days that stand in frames of one column; None when naming them is of no use."""
-    rows = reduce(DataFrame.union, columns).distinct().limit(FEW_DAYS + 1).collect()
-    return frozenset(r[0] for r in rows) if len(rows) <= FEW_DAYS else None
-
-
-def _wider(days: Days | None) -> Days | None:
-    """With the day before and after each: no pause within a session is longer than a day."""
-    return days and frozenset(d + n * _DAY for d in days for n in (-1, 0, 1))
 
 
 def _runs(spans: DataFrame, rules: SessionRules) -> DataFrame:
@@ -208,51 +198,10 @@ def _within(rows: DataFrame, runs: DataFrame, visitor: str, at: str) -> DataFram
     return rows.join(r, inside, "left_semi")
 
 
-def _changes(
-    batch: Batch, name: str, now: DataFrame, before: DataFrame
-) -> tuple[DataFrame, DataFrame]:
-    """What differs from the rows before.
-
-    Returns:
-        Rows that are new or other, with `_was` (their owner before); and former rows whose key is
-        no more.
-    """
-    contract = contracts.table(name)
-    key, columns = list(contract.key), [F.col(c.name).cast(c.type) for c in contract.columns]
-    now = now.select(*(c.alias(n) for c, n in zip(columns, contract.column_names, strict=True)))
-    if not batch.since.mark:
-        none = F.lit(None).cast("bigint")
-        return now.withColumn("_was", none), before.limit(0)
-    facts = [c for c in contract.column_names if c not in key]
-    old = before.select(*key, F.struct(*facts).alias("_old"))
-    both = now.join(old, key, "left").where(
-        F.col("_old").isNull() | ~F.struct(*facts).eqNullSafe(F.col("_old"))
-    )
-    changed = batch.hold(
-        both.select(*contract.column_names, F.col("_old.owner_node").alias("_was"))
-    )
-    gone = batch.hold(before.join(now.select(*key), key, "left_anti"))
-    return changed, gone
-
-
-def _write(batch: Batch, name: str, rows: DataFrame, gone: DataFrame) -> int:
-    """Write what differs and delete what is no more; returns the rows written and deleted."""
-    names = contracts.table(name).column_names
-    if not batch.since.mark:
-        return batch.append(name, rows)
-    both = rows.select(*names, F.lit(False).alias("_gone")).unionByName(
-        gone.select(*names, F.lit(True).alias("_gone"))
-    )
-    if both.isEmpty():
-        return 0
-    counts = batch.upsert(name, both, delete_when="s._gone")
-    return counts.written + counts.deleted
-
-
 def _left(events: DataFrame, gone: DataFrame) -> DataFrame:
     """Owners and days that events have left: those with another owner now, and the deleted ones."""
-    moved = events.where("NOT (owner_node <=> _was)").select(
-        F.col("_was").alias("owner_node"), F.col("event_date").alias("day")
+    moved = events.where(f"NOT ({OWNER} <=> _was_{OWNER})").select(
+        F.col(f"_was_{OWNER}").alias(OWNER), F.col("event_date").alias("day")
     )
     return (
         moved.union(gone.select("owner_node", "event_date"))

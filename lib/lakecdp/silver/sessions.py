@@ -29,14 +29,14 @@ def kinds_of(identities: IdentityRules, of: str) -> list[str]:
 
 
 def hits(events: DataFrame, rules: SessionRules, identities: IdentityRules) -> DataFrame:
-    """Events that belong to some session: the valid ones that have a visitor.
+    """Events that belong to some session: those that have a visitor.
 
     The visitor is who is followed from event to event: the device; where there is none the strongest
     identifier. What a source states as different sessions is followed apart; a source may use the
     name of a session again for another device, so both count.
 
     Args:
-        events: silver.event.
+        events: valid rows of silver.event.
         rules: the rules of sessions.
         identities: the identity rules.
 
@@ -44,7 +44,7 @@ def hits(events: DataFrame, rules: SessionRules, identities: IdentityRules) -> D
         One row per event: its key, times and facts, visitor, own (its strongest identifier), device
         and person BIGINT, rank INT (of the person's type, 0 the strongest), campaign STRUCT or null.
     """
-    device = _strongest(kinds_of(identities, "device"))["node_id"]
+    device = strongest(kinds_of(identities, "device"))["node_id"]
     visitor = F.coalesce(device, F.col("owner_node"))
     if rules.session_hint:
         stated = F.xxhash64("source", "session_hint", device)
@@ -52,25 +52,21 @@ def hits(events: DataFrame, rules: SessionRules, identities: IdentityRules) -> D
             visitor
         )
     persons = kinds_of(identities, "person")
-    person = _strongest(persons)
+    person = strongest(persons)
     rank = F.array_position(F.array(*map(F.lit, persons)), person["type"]) if persons else None
-    return (
-        events.where("invalid_reason IS NULL")
-        .select(
-            *("event_date", "event_id", "event_at", "event_name", "source", "channel", "page"),
-            *("order_id", "dwell_seconds", "device_model", "os", "country", "region"),
-            F.col("owner_node").alias("own"),
-            device.alias("device"),
-            visitor.alias("visitor"),
-            person["node_id"].alias("person"),
-            (rank if rank is not None else F.lit(None)).cast("int").alias("rank"),
-            _campaign(rules).alias("campaign"),
-        )
-        .where("visitor IS NOT NULL")
-    )
+    return events.select(
+        *("event_date", "event_id", "event_at", "event_name", "source", "channel", "page"),
+        *("order_id", "dwell_seconds", "device_model", "os", "country", "region"),
+        F.col("owner_node").alias("own"),
+        device.alias("device"),
+        visitor.alias("visitor"),
+        person["node_id"].alias("person"),
+        (rank if rank is not None else F.lit(None)).cast("int").alias("rank"),
+        _campaign(rules).alias("campaign"),
+    ).where("visitor IS NOT NULL")
 
 
-def _strongest(kinds: Sequence[str]) -> Column:
+def strongest(kinds: Sequence[str]) -> Column:
     """The first, so the strongest, of a record's identifiers that is of some types."""
     mine = F.filter("identifiers", lambda i: i["type"].isin(*kinds) if kinds else F.lit(False))
     return F.get(mine, F.lit(0))

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 
-VERSION = "3"
+VERSION = "4"
 """Fingerprint of the definitions below: another one makes the job compute everything again."""
 
 WINDOWS = (7, 30, 90, 365)
@@ -88,14 +88,14 @@ def counted(events: DataFrame, orders: DataFrame) -> tuple[DataFrame, DataFrame]
     """The records that count: valid events, and orders of kind sale or cancellation, with an owner.
 
     Args:
-        events: silver.event with the owner in force.
+        events: valid rows of silver.event with the owner in force.
         orders: silver.order.
 
     Returns:
         One row per event and one per order, both with node_id, day and at (TIMESTAMP).
     """
     return (
-        events.where("owner_node IS NOT NULL AND invalid_reason IS NULL").select(
+        events.where("owner_node IS NOT NULL").select(
             F.col("owner_node").alias("node_id"),
             F.col("event_date").alias("day"),
             F.col("event_at").alias("at"),

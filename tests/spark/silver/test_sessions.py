@@ -13,6 +13,7 @@ from tests.spark.silver import visits
 from tests.spark.silver.visits import Memory, event, session_facts, world
 
 from lakecdp.silver.session_rules import SessionRules
+from lakecdp.silver.sessionize import TRAFFIC
 
 pytestmark = pytest.mark.spark
 
@@ -141,6 +142,27 @@ def test_late_restated_and_deleted_events(lake: Callable[..., Memory]) -> None:
     assert max(r["_batch"] for r in memory.rows["silver.session"].values()) <= again
 
 
+def test_flagged_events_leave_their_session_and_come_back(lake: Callable[..., Memory]) -> None:
+    memory = lake(
+        [
+            event("a", 0, DEVICE), event("b", 20, ANNA, DEVICE), event("c", 45, DEVICE),
+            event("file", 10, DEVICE, kind="file_request"), event("else", 10, OTHER),
+        ]
+    )  # fmt: skip
+    assert memory.visits() == {frozenset("abc"), frozenset(["else"])}
+    memory.flag("b")
+    memory.flag("else", kind="not_effective")
+    memory.take(RULES)
+    assert memory.visits() == {frozenset("a"), frozenset("c"), frozenset(["else"])}
+    assert memory.owners() == {"a": 301, "c": 301, "else": 302}
+    left = {r["owner_node"] for r in memory.rows["silver.vacated_session"].values()}
+    assert left == {101}, "what b was and what it gave to the others"
+    memory.flag("b", kind=None)
+    memory.take(RULES)
+    assert memory.visits() == {frozenset("abc"), frozenset(["else"])}
+    assert memory.owners() == {"a": 101, "b": 101, "c": 101, "else": 302}
+
+
 def test_a_change_reaches_other_days_than_its_own(lake: Callable[..., Memory]) -> None:
     memory = lake([event("a", 50, DEVICE)], [event("b", 70, ANNA, DEVICE)])
     assert memory.visits() == {frozenset("ab")}, "a quarter past midnight, and nothing else is new"
@@ -169,6 +191,11 @@ def test_any_batches_give_what_loops_give(
     for number, (events, deleted) in enumerate(world(seed)):
         before = {k: (r["owner_node"], k[0]) for k, r in steps.rows[SESSION_OF].items()}
         steps.deliver(events, dice.sample(sorted(steps.events), deleted))
+        flagged = {k for k in steps.rows[TRAFFIC] if k in steps.events}
+        free = sorted(steps.events.keys() - flagged)
+        steps.flag(*(k[1] for k in dice.sample(free, 6)))
+        steps.flag(*(k[1] for k in dice.sample(free, 3)), kind="not_effective")
+        steps.flag(*(k[1] for k in dice.sample(sorted(flagged), len(flagged) // 2)), kind=None)
         steps.take(rules)
         check(steps, rules)
         if number:
@@ -185,6 +212,7 @@ def test_any_batches_give_what_loops_give(
             assert {owner for _, owner in moved if owner[0]} <= told
     kept = dict(steps.events)
     once = Memory(spark)
+    once.rows[TRAFFIC] = steps.rows[TRAFFIC]
     once.deliver(dice.sample(list(kept.values()), len(kept)))
     once.take(rules)
     for table in (SESSION_OF, "silver.session"):
@@ -200,7 +228,7 @@ SESSION_OF = "silver.event_session"
 
 def check(memory: Memory, rules: SessionRules) -> None:
     """Every session and every owner is what plain loops say."""
-    expected = visits.sessions(memory.events.values(), rules)
+    expected = visits.sessions(memory.counting(), rules)
     assert memory.visits() == {frozenset(e["id"] for e in s) for s in expected}
     owners = {k: o for s in expected for k, o in visits.owners(s).items()}
     assert memory.owners() == owners

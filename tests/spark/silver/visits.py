@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from lakecdp import contracts
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.silver.session_rules import SessionRules
-from lakecdp.silver.sessionize import OUTPUTS, sessionize
+from lakecdp.silver.sessionize import INPUTS, OUTPUTS, TRAFFIC, VACATED_TRAFFIC, sessionize
 
 TYPES = ["member_id", "phone", "device_id", "cookie"]
 STRENGTH = {t: i for i, t in enumerate(TYPES)}
@@ -52,7 +52,7 @@ class Memory:
     def __init__(self, spark: SparkSession):
         self.spark = spark
         self.events: dict[Key, Event] = {}
-        self.rows: dict[str, dict[Any, Event]] = {t: {} for t in (VACATED, *OUTPUTS)}
+        self.rows: dict[str, dict[Any, Event]] = {t: {} for t in (*INPUTS[1:], *OUTPUTS)}
         self.since = SimpleNamespace(mark=0)
         self.full = True
         self.seq = 0
@@ -62,7 +62,7 @@ class Memory:
         """New events; one with a known key replaces it; and deleted ones; as silver does."""
         self.seq += 1
         given = {(e["day"], e["id"]): {**e, "_batch": self.seq} for e in events}
-        for key in [*(k for k in given if k in self.events), *gone]:
+        for key in [*(k for k in given if k in self.events), *(set(gone) - set(given))]:
             self._note(self.events.pop(key))
         self.events |= given
 
@@ -70,6 +70,23 @@ class Memory:
         own = old["ids"][0][1] if old["ids"] else None
         note = {"target": EVENT, "owner_node": own, "day": old["day"], "_batch": self.seq}
         self.rows[VACATED][len(self.rows[VACATED])] = note
+
+    def flag(self, *names: str, kind: str | None = "invalid") -> None:
+        """Flag events, or with None flag them no more, as flag_traffic does."""
+        self.seq += 1
+        for key in [k for k in self.events if k[1] in names]:
+            row = {"event_date": key[0], "event_id": key[1], "kind": kind, "_batch": self.seq}
+            if kind:
+                told = {"source": "web", "channel": "web", "reasons": ["rate"], "evidence": ["x"]}
+                self.rows[TRAFFIC][key] = {**row, **told}
+            else:
+                del self.rows[TRAFFIC][key]
+                self.rows[VACATED_TRAFFIC][len(self.rows[VACATED_TRAFFIC])] = row
+
+    def counting(self) -> list[Event]:
+        """The events that no flag takes out."""
+        flagged = {k for k, r in self.rows[TRAFFIC].items() if r["kind"] == "invalid"}
+        return [e for k, e in self.events.items() if k not in flagged]
 
     def take(self, rules: SessionRules, *, full: bool = False) -> Memory:
         """One batch."""
@@ -173,7 +190,8 @@ def sessions(events: Iterable[Event], rules: SessionRules) -> list[list[Event]]:
     by: dict[Any, list[Event]] = defaultdict(list)
     for e in events:
         who = visitor(e, rules)
-        if e["invalid_reason"] is None and who is not None:
+        behaves = e["invalid_reason"] is None and e["name"] not in ("request", "file_request")
+        if behaves and who is not None:
             by[who].append(e)
     out: list[list[Event]] = []
     for mine in by.values():
@@ -277,7 +295,7 @@ def some_event(dice: random.Random, name: str) -> Event:
         name,
         pick((0, 30, 60, 1440, 2880, 4320)) + 10 * dice.randrange(-5, 15) + pick((0, 0, 0.5)),
         *ids,
-        kind=pick(("page_view", "view_item", "search", "purchase")),
+        kind=pick(("page_view", "view_item", "search", "purchase", "page_view", "request")),
         source=pick(("web", "web", "app")),
         page=pick((None, "/a", "/b", "/c")),
         order_id=pick((None, "o1", "o2")),

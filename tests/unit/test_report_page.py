@@ -19,6 +19,7 @@ from lakecdp.insight.figures import (
     Channel,
     Churn,
     Cohort,
+    Flagged,
     Group,
     Grouping,
     Named,
@@ -30,11 +31,13 @@ from lakecdp.insight.figures import (
     Seller,
     TagFigure,
     Tags,
+    Traffic,
     Week,
 )
 from lakecdp.insight.findings import findings
 from lakecdp.insight.shelf import file_name, folder
 from lakecdp.platform.settings import Settings
+from lakecdp.silver.traffic import REASONS
 
 D = Decimal
 DAY = date(2026, 11, 1)
@@ -105,6 +108,7 @@ FULL = Report(
         30,
         2,
     ),
+    Traffic(tuple(Flagged("web", r, 10) for r in REASONS), 1234, 56),
 )  # fmt: skip
 
 
@@ -187,6 +191,8 @@ def test_numbers_and_names_on_the_page() -> None:
         "75.0%",
         "+50.0%",
         "does not balance",
+        "1,234 events that no person caused",
+        "a pace that no person keeps up",
     ):
         assert said in text, said
     assert text.count("does not balance") == 1

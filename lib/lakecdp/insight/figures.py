@@ -289,6 +289,24 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Flagged:
+    """Events of one source that are flagged for one reason; an event may have several."""
+
+    source: str
+    reason: str
+    events: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Events that no person caused, and views too short to count."""
+
+    reasons: tuple[Flagged, ...] = ()
+    invalid: int = 0
+    not_effective: int = 0
+
+
+@dataclass(frozen=True)
 class Quality:
     """What came in and what was refused."""
 
@@ -325,3 +343,4 @@ class Report:
     tags: Tags = Tags()
     churn: Churn = Churn()
     quality: Quality = Quality()
+    traffic: Traffic = Traffic()

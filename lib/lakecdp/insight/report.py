@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
@@ -13,7 +14,16 @@ import lakecdp
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity.shared import counting, is_shared
 from lakecdp.insight import customers, sales
-from lakecdp.insight.figures import Account, Buyers, Named, Quality, Refusal, Report
+from lakecdp.insight.figures import (
+    Account,
+    Buyers,
+    Flagged,
+    Named,
+    Quality,
+    Refusal,
+    Report,
+    Traffic,
+)
 from lakecdp.platform.job import Job
 from lakecdp.segments import catalogue as segment_rules
 from lakecdp.tags import catalogue as tag_rules
@@ -23,6 +33,7 @@ INPUTS = (
     "silver.order_line",
     "silver.return",
     "silver.quarantine",
+    "silver.event_traffic",
     "identity.link",
     "identity.node",
     "gold.node_day",
@@ -74,6 +85,7 @@ def collect(job: Job) -> Report:
             tags = threads.submit(customers.tags, job.read("gold.tag_matrix"), active, s.language)
             done = threads.submit(runs, job.read("operations.run"), job.name)
             refused = threads.submit(refusals, job.read("silver.quarantine"))
+            left_out = threads.submit(traffic, job.read("silver.event_traffic"))
     finally:
         orders.unpersist()
     run_id, run_seq, accounts = done.result()
@@ -97,6 +109,7 @@ def collect(job: Job) -> Report:
         tags=tags.result(),
         churn=customers.churn(crowd, names["rfm"]),
         quality=quality(accounts, refused.result()),
+        traffic=left_out.result(),
     )
 
 
@@ -189,3 +202,20 @@ def quality(accounts: tuple[Account, ...], found: list[Refusal]) -> Quality:
         sum(r.open for r in found),
         sum(r.replayed for r in found),
     )
+
+
+def traffic(flags: DataFrame) -> Traffic:
+    """Flagged events by source and reason, most frequent first.
+
+    Args:
+        flags: silver.event_traffic.
+    """
+    rows = flags.groupBy("source", "kind", "reasons").count().collect()
+    events, kinds = Counter[tuple[str, str]](), Counter[str]()
+    for row in rows:
+        kinds[row["kind"]] += row["count"]
+        for reason in row["reasons"]:
+            events[row["source"], reason] += row["count"]
+    found = [Flagged(source, reason, n) for (source, reason), n in events.items()]
+    found.sort(key=lambda f: (-f.events, f.source, f.reason))
+    return Traffic(tuple(found), kinds["invalid"], kinds["not_effective"])

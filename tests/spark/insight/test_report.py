@@ -38,6 +38,7 @@ COLUMNS = {
     "amount",
     "silver.return": "order_id order_date amount sale_line_id",
     "silver.quarantine": "source line reason status",
+    "silver.event_traffic": "source kind reasons",
     "identity.link": "node_id customer_id valid_from valid_to",
     "identity.node": "node_id type status",
     "gold.node_day": "day node_id",
@@ -123,6 +124,12 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
         rows["silver.quarantine"].append(
             ("pos", i, reasons[i % 3], "replayed" if i == 8 else "open")
         )
+    rows["silver.event_traffic"] = [
+        *[("web", "invalid", ["crawler", "datacentre"])] * 5,
+        *[("web", "invalid", ["crawler"])] * 2,
+        *[("app", "not_effective", ["short_view"])] * 6,
+        ("web", "invalid", ["rate", "short_view"]),
+    ]
     return rows
 
 
@@ -224,6 +231,12 @@ def test_figures(make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) 
     ]
     assert (q.open, q.replayed, q.landed) == (8, 1, 100)
     assert (found.run_id, found.run_seq) == ("r3", 3)
+    t = found.traffic
+    assert (t.invalid, t.not_effective) == (8, 6)
+    assert [(f.source, f.reason, f.events) for f in t.reasons] == [
+        ("web", "crawler", 7), ("app", "short_view", 6), ("web", "datacentre", 5),
+        ("web", "rate", 1), ("web", "short_view", 1),
+    ]  # fmt: skip
 
 
 def check_sales(found: Any, ask: Callable[[str], list[Any]]) -> None:

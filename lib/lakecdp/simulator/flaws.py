@@ -110,14 +110,18 @@ def planted(frame: DataFrame, world: World, source: str, key: str) -> DataFrame:
     """One row per planted flaw: source, kind, key, day (all of the delivered line), delivery INT.
 
     Args:
-        frame: Result of `delivered`, with what the key needs.
+        frame: Result of `delivered`, with what the key needs; a column `traffic` (ARRAY<STRING>) has
+            the kinds of invalid traffic that a record is.
         world: The company.
         source: Name of the source.
         key: SQL of the key as it stands in the file.
     """
-    return frame.where("planted is not null").select(
+    kinds = "array(planted)"
+    if "traffic" in frame.columns:
+        kinds = f"concat({kinds}, if(copy = {MALFORMED}, array(), traffic))"
+    return frame.select(
         F.lit(source).alias("source"),
-        F.col("planted").alias("kind"),
+        F.explode(F.expr(f"array_compact({kinds})")).alias("kind"),
         F.expr(key).alias("key"),
         F.expr(world.date_sql("delivery")).alias("day"),
         "delivery",

@@ -51,8 +51,8 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
     web_style = people.app_led_share + people.web_led_share
     cycle = draw.lognormal(behaviour.cycle_days, behaviour.cycle_spread, "cycle", "pid")
     cookie = draw.uniform("cookies", "pid")
-    octets = [draw.integer(254, f"ip {octet}", "home") for octet in "bcd"]
-    network = draw.choice(catalogue.HOME_NETWORKS, "ip a", "home")
+    octets = [draw.integer(254, f"ip {octet}", "home") for octet in "cd"]
+    network = draw.choice(catalogue.HOME_NETWORKS, "ip ab", "home")
     frame = add(
         frame,
         city=draw.weighted([weight for *_, weight in catalogue.CITIES], "city", "home"),
@@ -69,7 +69,7 @@ def persons(spark: SparkSession, world: World) -> DataFrame:
         devices=f"1 + cast({draw.happens(people.second_device_share, 'devices', 'pid')} as int)",
         cookies=f"1 + cast({cookie} < {people.second_cookie_share!r}D as int) "
         f"+ cast({cookie} < {people.second_cookie_share / 2!r}D as int)",
-        ip=f"concat({network}, '.', 1 + {octets[0]}, '.', 1 + {octets[1]}, '.', 1 + {octets[2]})",
+        ip=f"concat({network}, '.', 1 + {octets[0]}, '.', 1 + {octets[1]})",
         guest_phone=f"if(member and "
         f"{draw.happens(world.settings.identifiers.other_phone_share, 'other phone', 'pid')}, 2, 0)",
     )

@@ -290,6 +290,43 @@ class CrawlerSettings(_Group):
     """Mean seconds between two pages of a robot that hides."""
 
 
+class TrafficSettings(_Group):
+    """Other clients that are no customers, each kind known by something else."""
+
+    scanners_per_thousand: float = Field(default=1.0, ge=0.0, le=1_000.0)
+    """Number of programs per thousand persons that look for holes in the website."""
+    scanner_requests: int = Field(default=120, ge=1, le=10_000)
+    """Mean requests of a scanner on a day on which it comes (at least a third of it)."""
+    scanner_probe_share: Share = 0.6
+    """Share of its requests that no visitor makes; half of the others miss, half are pages."""
+    scanner_seconds: float = Field(default=0.8, gt=0.0, le=5.0)
+    """Mean seconds between two of its requests."""
+    scripts_per_thousand: float = Field(default=1.0, ge=0.0, le=1_000.0)
+    """Number of devices per thousand persons on which a program uses the app."""
+    script_views: int = Field(default=150, ge=1, le=10_000)
+    """Mean product views of such a device on a day (at least a third of it)."""
+    script_seconds: float = Field(default=0.5, gt=0.0, le=5.0)
+    """Mean seconds between two of its views."""
+    hosted_per_thousand: float = Field(default=3.0, ge=0.0, le=1_000.0)
+    """Number of clients per thousand persons that browse slowly from a hosting provider."""
+    bogon_per_thousand: float = Field(default=1.5, ge=0.0, le=1_000.0)
+    """Number of clients per thousand persons with an address that nobody on the internet has."""
+    browsing_views: int = Field(default=8, ge=1, le=1_000)
+    """Mean product views of both on a day."""
+    browsing_seconds: float = Field(default=25.0, gt=0.0, le=80.0)
+    """Mean seconds between two of their views."""
+    farms_per_thousand: float = Field(default=0.5, ge=0.0, le=1_000.0)
+    """Number of devices per thousand persons on which accounts are opened for sale."""
+    farm_accounts: int = Field(default=12, ge=1, le=200)
+    """Mean accounts opened on such a device on a day (at least half of it)."""
+    farm_minutes: float = Field(default=6.0, gt=0.0, le=60.0)
+    """Mean minutes between two of them."""
+    active_share: Share = 0.04
+    """Share of days on which one of all these comes."""
+    short_view_share: Share = 0.03
+    """Share of persons' product views that last for less than three seconds."""
+
+
 class FileSettings(_Group):
     """How the records are delivered."""
 
@@ -340,6 +377,8 @@ class SimulatorSettings(_Group):
     """What is wrong with the files."""
     crawlers: CrawlerSettings = CrawlerSettings()
     """Robots on the website."""
+    traffic: TrafficSettings = TrafficSettings()
+    """Other clients that are no customers."""
     files: FileSettings = FileSettings()
     """How the records are delivered."""
 

@@ -264,9 +264,11 @@ def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
         when {FAVOURITE} then here + 0.4D * (stay - here)
         when {SHARE} then here + 0.6D * (stay - here)
         else here + if(code < {START}, 0D, 0.8D * (stay - here)) end"""
+    brief = draw.happens(world.settings.traffic.short_view_share, "short view", "h", "code")
+    moment = f"0.2D + 2.7D * {draw.uniform('short', 'h', 'code')}"
     return add(
         frame,
         product=f"if(place is null, null, {product_of(world, 'place')})",
         ms=f"begin + cast(1000D * ({after}) as bigint)",
-        dwell=f"if(code < {START}, least(900D, 0.85D * (stay - here)), null)",
+        dwell=f"if(code < {START}, if({brief}, {moment}, least(900D, 0.85D * (stay - here))), null)",
     )

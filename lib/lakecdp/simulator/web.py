@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakecdp.simulator import catalogue, visits
+from lakecdp.simulator import catalogue, traffic, visits
 from lakecdp.simulator.app import term
 from lakecdp.simulator.flaws import MALFORMED, damaged_json, delivered
 from lakecdp.simulator.people import (
@@ -28,7 +28,8 @@ DECLARED_SECONDS = 9.0
 """Mean seconds between two pages of a robot that names itself."""
 _COLUMNS = (
     *("h", "code", "ms", "product", "dwell", "cookie_id", "member_id", "email", "phone"),
-    *("agent", "referrer", "ip", "query", "order_id", "items", "robot"),
+    *("agent", "referrer", "ip", "query", "order_id", "items"),
+    *("robot", "method", "path", "status", "traffic"),
 )
 
 
@@ -39,7 +40,10 @@ def records(shopped: DataFrame, world: World) -> DataFrame:
         shopped: Result of `visits.shopping`.
         world: The company and the deliveries asked for.
     """
-    frame = _people(shopped, world).unionByName(_robots(shopped.sparkSession, world))
+    spark = shopped.sparkSession
+    frame = _people(shopped, world).unionByName(_robots(spark, world))
+    for others in (traffic.scanners(spark, world), traffic.browsers(spark, world)):
+        frame = frame.unionByName(add(others, robot="true").select(*_COLUMNS))
     frame = add(frame, day=f"cast(ms div {DAY_MS} as int)")
     frame = delivered(frame, world, SOURCE, ["h", "code"], KINDS)
     identity = world.draw.bits("event id", "h", "code", f"cast(copy = {MALFORMED} as int)")
@@ -100,8 +104,18 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
         order_id=f"if(code in ({visits.PAY}, {visits.PAY_FAILED}), order_number, null)",
         items=f"if({selling}, items, null)",
         robot="false",
+        method=f"if(code in ({visits.LOGIN}, {visits.CHECKOUT}, {visits.PAY}, {visits.PAY_FAILED}), "
+        "'POST', 'GET')",
+        path="string(null)",
+        status="200",
+        traffic=f"if({brief('dwell')}, array('{traffic.SHORT}'), cast(array() as array<string>))",
     )
     return frame.select(*_COLUMNS)
+
+
+def brief(dwell: str) -> str:
+    """SQL for whether a view is too short, as it stands in the file."""
+    return f"cast({dwell} as decimal(9,3)) < {traffic.SHORT_SECONDS}"
 
 
 def _robot_days(spark: SparkSession, world: World, since: int) -> DataFrame:
@@ -115,10 +129,10 @@ def _robot_days(spark: SparkSession, world: World, since: int) -> DataFrame:
     frame = add(frame, stealth=draw.happens(shape.stealth_share, "stealth", "bot"))
     frame = frame.where(draw.happens(shape.active_share, "robot comes", "bot", "day"))
     kind = draw.integer(len(catalogue.ROBOTS), "robot", "bot")
-    agents = [agent for agent, _ in catalogue.ROBOTS]
-    networks = [network for _, network in catalogue.ROBOTS]
-    block = f"concat('47.', 92 + {draw.integer(16, 'cloud', 'bot')}, '.', "
-    block += f"1 + {draw.integer(254, 'cloud host', 'bot')}, '.')"
+    agents = [agent for agent, *_ in catalogue.ROBOTS]
+    networks = [network for _, network, _ in catalogue.ROBOTS]
+    hosted = [str(own).lower() for *_, own in catalogue.ROBOTS]
+    block = f"substring_index({traffic.home(world, '-1L - bot')}, '.', 3)"
     many = draw.exponential(str(shape.declared_views), "robot views", "bot", "day")
     more = draw.exponential(repr(2 / 3), "robot views", "bot", "day")
     crowd = f"{shape.stealth_views}D * ({1 / 3!r}D + {more})"
@@ -131,7 +145,8 @@ def _robot_days(spark: SparkSession, world: World, since: int) -> DataFrame:
         begin=f"(day * 86400L + {second}) * 1000L",
         agent=f"if(stealth, {draw.choice(catalogue.BROWSERS, 'robot browser', 'bot')}, "
         f"{lookup(agents, kind)})",
-        ip=f"concat(if(stealth, {block}, {lookup(networks, kind)}), "
+        hosted=f"not stealth and {lookup(hosted, kind)} = 'true'",
+        ip=f"concat(if(stealth, concat({block}, '.'), {lookup(networks, kind)}), "
         f"1 + {draw.integer(254, 'robot ip', 'bot')})",
         cookie_id=cookie_id(world, "day", "-1L - bot"),
         seen=f"cast(least({longest}, 1D + if(stealth, {crowd}, {many})) as int)",
@@ -149,14 +164,13 @@ def _robots(spark: SparkSession, world: World) -> DataFrame:
         ms=f"begin + cast((code + 0.9D * {wobble}) * {gap} as bigint)",
         product=draw.integer(len(world.products), "robot page", "h", "code"),
         dwell=f"if(stealth, 0.2D, 1D) * {draw.uniform('robot dwell', 'h', 'code')}",
-        robot="true",
-        **dict.fromkeys(
-            ("member_id", "email", "phone", "referrer", "query", "order_id"), "string(null)"
-        ),
-        items="cast(null as "
-        "array<struct<product_id: string, quantity: int, price: decimal(12,2)>>)",
+        **traffic.nothing_but(robot="true", method="'GET'", path="string(null)", status="200"),
     )
-    return frame.select(*_COLUMNS)
+    kinds = f"if(stealth, '{traffic.RATE}', '{traffic.CRAWLER}')"
+    kinds += (
+        f", if(hosted, '{traffic.DATACENTRE}', null), if({brief('dwell')}, '{traffic.SHORT}', null)"
+    )
+    return add(frame, traffic=f"array_compact(array({kinds}))").select(*_COLUMNS)
 
 
 def truth_crawler(spark: SparkSession, world: World) -> DataFrame:
@@ -193,6 +207,8 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
     events = " ".join(f"when {code} then '{name}'" for code, (name, _) in names.items())
     pages = " ".join(f"when {code} then '{SITE}{page}'" for code, (_, page) in names.items())
     view = f"robot or code < {visits.START}"
+    served = "if(status between 200 and 299, 'page_view', 'request')"
+    page = f"if({view}, concat('{SITE}/p/', {world.sku('product')}), case code {pages} end)"
     fields = {
         "event_id": "event_id",
         "ts": f"concat({world.clock_sql('ms', 'T', millis=True)}, '+08:00')",
@@ -200,9 +216,12 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "member_id": "member_id",
         "email": "email",
         "phone": "phone",
-        "event": f"if({view}, 'view_item', case code {events} end)",
-        "url": f"if({view}, concat('{SITE}/p/', {world.sku('product')}), case code {pages} end)",
+        "event": f"case when path is not null then {served} when {view} then 'view_item' "
+        f"else case code {events} end end",
+        "url": f"if(path is null, {page}, concat('{SITE}', path))",
         "referrer": "referrer",
+        "method": "method",
+        "status": "status",
         "user_agent": "agent",
         "ip": "ip",
         "sku": world.sku("product"),

@@ -28,6 +28,7 @@ COMPANY = {
         "till_phone_share": 0.1,
     },
     "crawlers": {"per_thousand_persons": 0},
+    "traffic": {"active_share": 0, "short_view_share": 0},
     "files": {"days_per_file": 60, "daily_days": 0},
 }
 

@@ -16,6 +16,7 @@ import duckdb
 from pyspark.sql import SparkSession
 
 from lakecdp.simulator import SimulatorSettings, simulate
+from lakecdp.simulator.traffic import KINDS, SHORT
 
 SOURCES = ("app_events", "web_events", "pos", "crm", "touches")
 SETTINGS = SimulatorSettings.model_validate(
@@ -61,6 +62,16 @@ SETTINGS = SimulatorSettings.model_validate(
             "late_days": 3,
         },
         "crawlers": {"per_thousand_persons": 100, "declared_views": 10, "stealth_views": 40},
+        "traffic": {
+            **{
+                f"{k}_per_thousand": 50 for k in ("scanners", "scripts", "hosted", "bogon", "farms")
+            },
+            "active_share": 0.2,
+            "scanner_requests": 15,
+            "script_views": 15,
+            "farm_accounts": 4,
+            "short_view_share": 0.1,
+        },
         "files": {"days_per_file": 6, "daily_days": 5},
     }
 )
@@ -234,16 +245,25 @@ def identifiers(source: str, line: str) -> list[tuple[str, str]]:
     return [(kind, forms.get(kind, str)(value)) for kind, value in given if value]
 
 
+def machines(whole: Company) -> dict[tuple[str, str], set[str]]:
+    """Source and key of the records that no person caused, with their kinds."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in whole.truth("planted"):
+        if row["kind"] in KINDS:
+            found.setdefault((row["source"], row["key"]), set()).add(row["kind"])
+    return {one: kinds for one, kinds in found.items() if kinds != {SHORT}}
+
+
 def observed(whole: Company) -> Iterator[tuple[datetime, list[tuple[str, str]]]]:
     """Time and own identifiers of every sound record of a person, mistaken ones left out."""
-    robots = {("cookie", row["cookie_id"]) for row in whole.truth("crawler")}
+    invalid = machines(whole)
     shared = of_many(whole)
     wrong = {(row["key"], row["kind"]) for row in whole.truth("planted") if row["source"] == "crm"}
     for source in SOURCES:
         for _, line in sound(whole, source):
             found = [one for one in identifiers(source, line) if one not in shared]
-            if robots.isdisjoint(found):
-                key = key_of(source, line)
+            key = key_of(source, line)
+            if (source, key) not in invalid:
                 kinds = {"phone": "wrong_phone", "device_id": "wrong_device"}
                 own = [one for one in found if (key, kinds.get(one[0])) not in wrong]
                 yield local_time(source, line), own

@@ -38,6 +38,7 @@ def larger(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Com
             "campaigns": [one.model_dump() for one in CAMPAIGNS],
             "flaws": plain,
             "crawlers": {"per_thousand_persons": 0},
+            "traffic": {"active_share": 0, "short_view_share": 0},
         }
     )
     return run(spark, tmp_path_factory.mktemp("larger"), settings)

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.spark.simulator.company import (
     key_of,
     known,
     local_time,
+    machines,
     observed,
     of_many,
     reason,
@@ -29,6 +31,8 @@ from tests.spark.simulator.company import (
 )
 
 from lakecdp.platform.errors import UsageError
+from lakecdp.simulator import catalogue
+from lakecdp.simulator.traffic import KINDS, SHORT
 
 pytestmark = pytest.mark.spark
 
@@ -70,7 +74,7 @@ TABLES = (
     "borrowed",
     "campaign",
 )
-UNHARMED = ("duplicate", "late", "wrong_phone", "wrong_device")
+UNHARMED = ("duplicate", "late", "wrong_phone", "wrong_device", *KINDS)
 """Flaws of lines that can be read all the same."""
 
 
@@ -392,9 +396,11 @@ def test_returns_take_back_what_was_sold(whole: Company) -> None:
 
 def test_crawlers_are_those_of_the_truth(whole: Company) -> None:
     events: dict[str, set[str]] = {}
+    kinds = machines(whole)
     for _, line in sound(whole, "web_events"):
         event = json.loads(line)
-        events.setdefault(event["cookie_id"], set()).add(event["event_id"])
+        if kinds.get(("web_events", event["event_id"]), {"crawler"}) & {"crawler", "rate"}:
+            events.setdefault(event["cookie_id"], set()).add(event["event_id"])
     cookies = {row["value"] for row in whole.truth("person_identifier") if row["type"] == "cookie"}
     robots = {row["cookie_id"]: row for row in whole.truth("crawler")}
     nobody = {row["value"] for row in whole.truth("nobody")}
@@ -404,6 +410,52 @@ def test_crawlers_are_those_of_the_truth(whole: Company) -> None:
     missing = sum(row["events"] - len(events[cookie]) for cookie, row in robots.items())
     assert 0 <= missing <= late
     assert any(row["events"] == len(events[cookie]) for cookie, row in robots.items())
+
+
+def test_other_clients_give_away_what_the_truth_says(whole: Company) -> None:
+    planted: dict[tuple[str, str], set[str]] = {}
+    for row in whole.truth("planted"):
+        if row["kind"] in KINDS:
+            planted.setdefault((row["source"], row["key"]), set()).add(row["kind"])
+    assert {kind for kinds in planted.values() for kind in kinds} == set(KINDS)
+    seen, accounts, pace = set(), {}, {}
+    for source in ("app_events", "web_events"):
+        for _, line in sound(whole, source):
+            key, event = (source, key_of(source, line)), json.loads(line)
+            kinds, body = planted.get(key, set()), event.get("properties", event)
+            seen.add(key)
+            dwell = body.get("dwell_seconds", body.get("dwell_ms", 3000) / 1000)
+            assert (dwell is not None and dwell < 3) == (SHORT in kinds), line
+            ip, agent = body.get("ip") or body["$ip"], body.get("user_agent")
+            network = ".".join(ip.split(".")[:2])
+            hosted = [n for _, n, own in catalogue.ROBOTS if own]
+            assert ("datacentre" in kinds) == (
+                network in catalogue.HOSTED or any(ip.startswith(n) for n in hosted)
+            )
+            assert ("bogon" in kinds) == (network in catalogue.BOGONS)
+            assert ("crawler" in kinds) == (agent in [a for a, *_ in catalogue.ROBOTS])
+            if "scanner" in kinds:
+                assert event["cookie_id"] is None
+            if "many_accounts" in kinds:
+                accounts.setdefault((body["$device_id"], local_time(source, line).date()), set())
+                accounts[body["$device_id"], local_time(source, line).date()].add(event["login_id"])
+            if "rate" in kinds:
+                who = body.get("$device_id") or event["cookie_id"]
+                pace.setdefault(who, []).append(local_time(source, line))
+    missing = {key for key, kinds in planted.items() if key not in seen}
+    assert not missing, "every one of them is a sound record"
+    assert max(len(found) for found in accounts.values()) >= 2
+    for times in pace.values():
+        times.sort()
+        gaps = [b - a for a, b in pairwise(times) if b.date() == a.date()]
+        assert sum(gap < timedelta(seconds=1) for gap in gaps) >= 0.9 * len(gaps)
+    probes = [
+        json.loads(line) for _, line in sound(whole, "web_events")
+        if "scanner" in planted.get(("web_events", key_of("web_events", line)), ())
+    ]  # fmt: skip
+    assert {p["event"] for p in probes} == {"request", "page_view"}
+    assert {p["method"] for p in probes} >= {"GET", "POST"}
+    assert any(p["status"] == 404 for p in probes)
 
 
 @pytest.mark.parametrize("days", [(-1, 5), (5, 4)])

@@ -118,7 +118,7 @@ def planted(frame: DataFrame, world: World, source: str, key: str) -> DataFrame:
     """
     kinds = "array(planted)"
     if "traffic" in frame.columns:
-        kinds = f"concat({kinds}, if(copy = {MALFORMED}, array(), traffic))"
+        kinds = f"concat({kinds}, traffic)"
     return frame.select(
         F.lit(source).alias("source"),
         F.explode(F.expr(f"array_compact({kinds})")).alias("kind"),

@@ -61,15 +61,14 @@ SETTINGS = SimulatorSettings.model_validate(
             "late_share": 0.04,
             "late_days": 3,
         },
-        "crawlers": {"per_thousand_persons": 100, "declared_views": 10, "stealth_views": 40},
+        "crawlers": {"per_thousand_persons": 100, "declared_views": 10, "stealth_views": 90},
         "traffic": {
             **{
                 f"{k}_per_thousand": 50 for k in ("scanners", "scripts", "hosted", "bogon", "farms")
             },
             "active_share": 0.2,
-            "scanner_requests": 15,
-            "script_views": 15,
-            "farm_accounts": 4,
+            "scanner_requests": 60,
+            "script_views": 90,
             "short_view_share": 0.1,
         },
         "files": {"days_per_file": 6, "daily_days": 5},

@@ -12,13 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakecdp.platform.errors import UsageError
 from lakecdp.platform.session import INTERPRETED
-from lakecdp.simulator import app, campaigns, crm, store, web
+from lakecdp.simulator import app, backoffice, campaigns, controls, crm, store, visits, web
 from lakecdp.simulator.flaws import planted
 from lakecdp.simulator.landing import write_lines, write_products, write_truth
 from lakecdp.simulator.people import truth_identifier, truth_person
 from lakecdp.simulator.settings import SimulatorSettings
 from lakecdp.simulator.sharing import truth_borrowed, truth_nobody
-from lakecdp.simulator.visits import shopping, visits
 from lakecdp.simulator.world import World
 
 __all__ = ["SimulatorSettings", "simulate"]
@@ -43,10 +42,11 @@ def simulate(
 
     - app_events/{day}/part-*.json, web_events/{day}/part-*.json
     - touches/{day}/part-*.json (messages to members)
+    - back_office/{day}/part-*.json (online orders), pos/{day}/manifest.csv (control totals)
     - pos/{day}/part-*.csv, crm/{day}/part-*.csv, products/{first day}/part-00000.csv
 
     Truth tables in Parquet: person, person_identifier, campaign, nobody and crawler (as of the last
-    day, replaced by each call), planted, order_truth and borrowed (by delivery).
+    day, replaced by each call), planted, order_truth, borrowed, lost and cut (by delivery).
 
     Args:
         spark: A session; its own settings are left alone.
@@ -71,16 +71,20 @@ def simulate(
         )
     world = World(settings, (start - settings.first_day).days, (end - settings.first_day).days)
     session = _session(spark, world)
-    visited = visits(session, world)
-    shopped = shopping(visited, world)
-    tickets = store.sold(visited, world)
+    visited = visits.visits(session, world)
+    shopped = visits.shopping(visited, world)
+    sold = store.sold(visited, world)
+    tickets = store.records(sold, world)
+    sent = {app.SOURCE: app.sent(shopped, world), web.SOURCE: web.sent(shopped, world)}
+    arrived = tickets.where("not cut")
     sources = [
-        _Source(app.SOURCE, app.records(shopped, world), app.lines, app.KEY),
-        _Source(web.SOURCE, web.records(shopped, world), web.lines, web.KEY),
-        _Source(store.SOURCE, store.records(tickets, world), store.lines, store.KEY, store.HEADER),
+        _Source(app.SOURCE, app.records(sent[app.SOURCE], world), app.lines, app.KEY),
+        _Source(web.SOURCE, web.records(sent[web.SOURCE], world), web.lines, web.KEY),
+        _Source(store.SOURCE, arrived, store.lines, store.KEY, store.HEADER),
         _Source(crm.SOURCE, crm.records(session, world), crm.lines, crm.KEY, crm.HEADER),
     ]
     mistakes = crm.mistakes(sources[-1].records, world)
+    booked = backoffice.records(sent[app.SOURCE], sent[web.SOURCE], world)
     touches = campaigns.records(session, world)
     if touches is not None:
         sources.append(_Source(campaigns.SOURCE, touches, campaigns.lines, campaigns.KEY))
@@ -92,20 +96,18 @@ def simulate(
             frame = frame.coalesce(max(1, world.slices // 4))
         counts[source.name] = write_lines(frame, world, landing, source.name, source.header)
 
+    def tills() -> None:
+        land(next(one for one in sources if one.name == store.SOURCE))
+        controls.write_manifests(tickets, world, landing, store.SOURCE, store.HEADER)
+
     def flaws() -> None:
         parts = [planted(one.records, world, one.name, one.key) for one in sources]
         frame = reduce(DataFrame.unionByName, [*parts, mistakes])
         write_truth(frame.coalesce(world.slices), world, truth, "planted")
 
     def orders() -> None:
-        frame = web.online_orders(shopped, world).unionByName(store.store_orders(tickets, world))
-        frame = frame.where(f"delivery between {world.first} and {world.last}")
-        write_truth(frame.coalesce(world.slices), world, truth, "order_truth")
-
-    def borrowed() -> None:
-        frame = truth_borrowed(visited, world)
-        frame = frame.where(f"delivery between {world.first} and {world.last}")
-        write_truth(frame.coalesce(world.slices), world, truth, "borrowed")
+        frame = web.online_orders(shopped, world).unionByName(store.store_orders(sold, world))
+        _write_delivered(frame, world, truth, "order_truth")
 
     def people() -> None:
         write_truth(truth_person(session, world), world, truth, "person")
@@ -119,10 +121,13 @@ def simulate(
             counts["products"] = write_products(session, world, landing)
 
     work: list[Callable[[], None]] = [
-        *(partial(land, one) for one in sources),
+        *(partial(land, one) for one in sources if one.name != store.SOURCE),
+        partial(land, _Source(backoffice.SOURCE, booked, backoffice.lines, "order_number")),
+        tills,
+        partial(_write_losses, sent, tickets, world, truth),
         flaws,
         orders,
-        borrowed,
+        partial(_write_delivered, truth_borrowed(visited, world), world, truth, "borrowed"),
     ]
     # Planning and code generation of one part overlap with the tasks of another.
     with ThreadPoolExecutor(max_workers=3) as pool:
@@ -138,6 +143,19 @@ class _Source:
     lines: Callable[[DataFrame, World], DataFrame]
     key: str
     header: tuple[str, ...] = ()
+
+
+def _write_losses(sent: dict[str, DataFrame], tickets: DataFrame, world: World, truth: str) -> None:
+    """Write what was sent and never arrives: the truth tables lost and cut."""
+    names = {app.SOURCE: app.event(), web.SOURCE: web.event()}
+    parts = [visits.truth_lost(sent[one], world, one, name) for one, name in names.items()]
+    _write_delivered(reduce(DataFrame.unionByName, parts), world, truth, "lost")
+    write_truth(controls.truth(tickets, world).coalesce(1), world, truth, "cut")
+
+
+def _write_delivered(frame: DataFrame, world: World, truth: str, table: str) -> None:
+    frame = frame.where(f"delivery between {world.first} and {world.last}")
+    write_truth(frame.coalesce(world.slices), world, truth, table)
 
 
 def _session(spark: SparkSession, world: World) -> SparkSession:

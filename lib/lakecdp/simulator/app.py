@@ -18,12 +18,12 @@ KEY = "cast(track_id as string)"
 _COLUMNS = (
     *("h", "code", "ms", "product", "dwell", "device_id", "member_id", "account", "pid", "reg_ms"),
     *("logged_in", "spec", "version", "ip", "city", "mood", "order_number", "leaves_phone"),
-    *("phone", "amount", "items", "traffic"),
+    *("phone", "amount", "items", "traffic", "number"),
 )
 
 
-def records(shopped: DataFrame, world: World) -> DataFrame:
-    """One row per line of app_events in the deliveries asked for, not yet written out.
+def sent(shopped: DataFrame, world: World) -> DataFrame:
+    """One row per event that the app sends, with `lost` where it never arrives.
 
     Args:
         shopped: Result of `visits.shopping`.
@@ -43,12 +43,32 @@ def records(shopped: DataFrame, world: World) -> DataFrame:
         visits.FAVOURITE: draw.happens(behaviour.favourite_share, "marks favourite", "h"),
         visits.SHARE: draw.happens(behaviour.share_share, "shares", "h"),
         visits.SIGNED_UP: f"j = {visits.SIGN_UP}",
+        visits.POPUP: off_plan(world, "undocumented event"),
     }
     frame = visits.steps(frame, world, extras)
     short = f"cast(dwell * 1000D as bigint) < {1000 * traffic.SHORT_SECONDS}"
     kinds = f"if({short}, array('{traffic.SHORT}'), cast(array() as array<string>))"
-    frame = add(frame, traffic=kinds).select(*_COLUMNS)
-    frame = frame.unionByName(traffic.apps(shopped.sparkSession, world).select(*_COLUMNS))
+    day = f"cast(ms div {DAY_MS} as int)"
+    return add(frame, day=day, lost=visits.lost(world), traffic=kinds)
+
+
+def off_plan(world: World, what: str) -> str:
+    """SQL for whether a visit shows what the tracking plan does not know."""
+    tracking = world.settings.tracking
+    by_chance = world.draw.happens(tracking.undocumented_share, what, "h")
+    return f"version = {text(tracking.undocumented_version)} and {by_chance}"
+
+
+def records(sent: DataFrame, world: World) -> DataFrame:
+    """One row per line of app_events in the deliveries asked for, not yet written out.
+
+    Args:
+        sent: Result of `sent`.
+        world: The company and the deliveries asked for.
+    """
+    draw = world.draw
+    frame = sent.where("not lost").select(*_COLUMNS)
+    frame = frame.unionByName(traffic.apps(sent.sparkSession, world).select(*_COLUMNS))
     frame = add(frame, day=f"cast(ms div {DAY_MS} as int)")
     frame = delivered(frame, world, SOURCE, ["h", "code"], KINDS)
     identity = draw.bits("track id", "h", "code", f"cast(copy = {MALFORMED} as int)")
@@ -65,8 +85,8 @@ def _column(column: int) -> list[str]:
     return [str(device[column]) for device in catalogue.DEVICES]
 
 
-def lines(frame: DataFrame, world: World) -> DataFrame:
-    """The lines of `records`: value STRING, delivery INT."""
+def event() -> str:
+    """SQL for the name of an event."""
     names = {
         visits.START: "AppStart",
         visits.SEARCH: "Search",
@@ -77,10 +97,20 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         visits.PAY: "PayOrder",
         visits.PAY_FAILED: "PayFailed",
         visits.SIGNED_UP: "SignUp",
+        visits.POPUP: "CouponPopup",
     }
     cases = " ".join(f"when {code} then '{name}'" for code, name in names.items())
-    event = f"if(code < {visits.START}, 'ViewProduct', case code {cases} else 'AddToCart' end)"
-    login = "if(logged_in and (account <> pid or ms >= reg_ms), member_id, null)"
+    return f"if(code < {visits.START}, 'ViewProduct', case code {cases} else 'AddToCart' end)"
+
+
+LOGIN = "if(logged_in and (account <> pid or ms >= reg_ms), member_id, null)"
+"""SQL for the member id that an event carries."""
+PHONE = f"if(code = {visits.PAY} and {LOGIN} is null and leaves_phone, phone, null)"
+"""SQL for the phone number that an event carries."""
+
+
+def lines(frame: DataFrame, world: World) -> DataFrame:
+    """The lines of `records`: value STRING, delivery INT."""
     # Nobody: some versions of the app send a word in the place of a member id.
     nobody = spoiled(world, "member_id", "string('')", "h")
     cities = [city for city, *_ in catalogue.CITIES]
@@ -92,27 +122,32 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "$os_version": lookup(_column(1), "spec"),
         "$model": lookup(_column(2), "spec"),
         "$app_version": "version",
+        "$session": visits.session(),
+        "$seq": "number",
         "product_id": world.sku("product"),
         "category": f"if(product is null, null, {world.category_of('product')})",
         "price": world.price("product"),
         "keyword": f"if(code = {visits.SEARCH}, {term(world)}, null)",
         "dwell_ms": "cast(dwell * 1000D as bigint)",
         "order_id": f"if(code in ({visits.PAY}, {visits.PAY_FAILED}), order_number, null)",
-        "phone": f"if(code = {visits.PAY} and {login} is null and leaves_phone, phone, null)",
+        "phone": PHONE,
         "order_amount": f"if(code = {visits.PAY}, amount, null)",
         "items": f"if({selling}, items, null)",
         "$ip": "ip",
         "$city": lookup(cities, "city"),
         "$province": lookup(provinces, "city"),
+        "coupon_id": f"if(code = {visits.POPUP}, 'C10', null)",
+        "ab_group": f"if(code = {visits.START} and {off_plan(world, 'undocumented property')}, "
+        "'B', null)",
     }
     nested = ", ".join(f"{text(name)}, {sql}" for name, sql in properties.items())
     fields = {
         "_track_id": "track_id",
-        "distinct_id": f"coalesce({login}, device_id)",
-        "login_id": f"coalesce({login}, nullif({nobody}, ''))",
+        "distinct_id": f"coalesce({LOGIN}, device_id)",
+        "login_id": f"coalesce({LOGIN}, nullif({nobody}, ''))",
         "time": f"ms + {world.epoch_ms}L",
         "type": "'track'",
-        "event": event,
+        "event": event(),
         "properties": f"named_struct({nested})",
     }
     record = ", ".join(f"{text(name)}, {sql}" for name, sql in fields.items())

@@ -248,6 +248,32 @@ class FlawSettings(_Group):
     """Share of phones and e-mails written in another than the plain way."""
 
 
+class LossSettings(_Group):
+    """What never arrives, all of it recorded in the truth tables."""
+
+    event_share: float = Field(default=0.01, ge=0.0, le=0.9)
+    """Share of the events of app and web that are lost on the way; SDKs number what they send."""
+    purchase_share: float = Field(default=0.03, ge=0.0, le=0.9)
+    """Share of their purchase events that are lost; the back office has the order all the same."""
+    truncated_share: Share = 0.1
+    """Share of the deliveries of the tills that are cut short."""
+    truncated_part: float = Field(default=0.1, ge=0.0, le=0.9)
+    """Share of the lines that such a delivery lacks."""
+    wrong_amount_share: Share = 0.05
+    """Share of the deliveries of the tills whose control totals name a wrong amount."""
+    wrong_amount_by: float = Field(default=0.1, gt=0.0, le=1.0)
+    """By which share that amount is too high, for the first file of the delivery."""
+
+
+class TrackingSettings(_Group):
+    """What one version of the app sends without it being in the tracking plan."""
+
+    undocumented_version: str = "8.4.2"
+    """Version of the app that does so (see the catalogue)."""
+    undocumented_share: Share = 0.02
+    """Share of its visits with an undocumented event, and with an undocumented property."""
+
+
 class IdentifierSettings(_Group):
     """Identifiers that several persons use, that belong to nobody, or that are wrong."""
 
@@ -375,6 +401,10 @@ class SimulatorSettings(_Group):
     """Identifiers that several persons use, that belong to nobody, or that are wrong."""
     flaws: FlawSettings = FlawSettings()
     """What is wrong with the files."""
+    losses: LossSettings = LossSettings()
+    """What never arrives."""
+    tracking: TrackingSettings = TrackingSettings()
+    """What one version of the app sends without it being in the tracking plan."""
     crawlers: CrawlerSettings = CrawlerSettings()
     """Robots on the website."""
     traffic: TrafficSettings = TrafficSettings()

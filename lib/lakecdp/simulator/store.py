@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp.simulator import catalogue
+from lakecdp.simulator.controls import with_cuts
 from lakecdp.simulator.flaws import MALFORMED, csv_line, delivered, quoted
 from lakecdp.simulator.people import member_id, phone_at, spelled_phone
 from lakecdp.simulator.randomness import lookup
@@ -78,13 +79,13 @@ def sold(visited: DataFrame, world: World) -> DataFrame:
 
 
 def records(tickets: DataFrame, world: World) -> DataFrame:
-    """One row per line of pos in the deliveries asked for, not yet written out.
+    """One row per line of pos in the deliveries asked for, not yet written out, cut ones included.
 
     Args:
         tickets: Result of `sold`.
         world: The company and the deliveries asked for.
     """
-    frame = delivered(tickets, world, SOURCE, ["h", "line", "back"], KINDS)
+    frame = with_cuts(delivered(tickets, world, SOURCE, ["h", "line", "back"], KINDS), world)
     twin = f"copy = {MALFORMED}"
     return add(
         frame,

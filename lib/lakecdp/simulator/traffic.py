@@ -32,6 +32,7 @@ def nothing_but(**columns: str) -> dict[str, str]:
     """Columns of a record as SQL; those that are not given are null."""
     texts = ("member_id", "email", "phone", "referrer", "query", "order_id")
     empty = {**dict.fromkeys(texts, "string(null)"), "items": f"cast(null as {ITEMS})"}
+    empty["number"] = "int(null)"
     return empty | columns
 
 
@@ -180,6 +181,8 @@ def apps(spark: SparkSession, world: World) -> DataFrame:
         member_id=member_id("account"),
         spec=device_spec(world, "0", "-1L - bot"),
         version=draw.choice(catalogue.APP_VERSIONS, "app version", "h"),
+        # Each account is a session of its own.
+        number=f"if(code = {visits.SIGNED_UP}, 1, code + 1)",
         ip=home(world, "bot"),
         city=draw.weighted([weight for *_, weight in catalogue.CITIES], "city", "bot"),
         mood="0",

@@ -18,7 +18,7 @@ PLANNED, MOVED, SIGN_UP = 0, 8, 9
 # Steps of a visit besides its views, which have the codes 0, 1, 2 ...
 START, SEARCH, NEWSLETTER, LOGIN = 1000, 1001, 1002, 1003
 CART, REMOVE, FAVOURITE, SHARE, CHECKOUT, PAY, SIGNED_UP = 1010, 1020, 1030, 1040, 1050, 1060, 1070
-PAY_FAILED = 1055
+PAY_FAILED, POPUP = 1055, 1080
 MAX_CARTED = 3
 
 
@@ -222,9 +222,10 @@ def reach(world: World, position: str) -> str:
 def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
     """One row per step of the visits of `shopping`.
 
-    Adds code INT (0, 1, ... for views, else one of the constants), place INT (the view that the
-    step belongs to, NULL if none), product INT (number, NULL if none), ms BIGINT (moment, in ms
-    since the first local midnight), dwell DOUBLE seconds (NULL if not a view).
+    Adds code INT (0, 1, ... for views, else one of the constants), number INT (from 1, in order of
+    time), place INT (the view that the step belongs to, NULL if none), product INT (number, NULL if
+    none), ms BIGINT (moment, in ms since the first local midnight), dwell DOUBLE seconds (NULL if
+    not a view).
 
     Args:
         frame: Visits.
@@ -243,16 +244,12 @@ def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
     }
     flags = [f"if({when}, {code}, null)" for code, when in (common | extras).items()]
     codes = f"concat(sequence(0, seen - 1), array_compact(array({', '.join(flags)})))"
-    frame = frame.withColumn("code", F.explode(F.expr(codes)))
     anywhere = f"cast({draw.uniform('anywhere', 'h')} * seen as int)"
-    frame = add(
-        frame,
-        place=f"""case when code < {START} then code when code = {CART} then cart_0
+    place = f"""case when code < {START} then code when code = {CART} then cart_0
             when code = {CART + 1} then cart_1 when code = {CART + 2} then cart_2
             when code = {REMOVE} then if(carted = 2, cart_1, cart_2)
-            when code in ({FAVOURITE}, {SHARE}) then {anywhere} end""",
-    )
-    frame = add(frame, here=reach(world, "place"), stay=reach(world, "(place + 1)"))
+            when code in ({FAVOURITE}, {SHARE}) then {anywhere} end"""
+    here, stay = reach(world, f"({place})"), reach(world, f"(({place}) + 1)")
     end = reach(world, "seen")
     login = f"when {LOGIN} then login_after" if LOGIN in extras else ""
     after = f"""case code when {START} then 0D when {SEARCH} then 0.5D * pace
@@ -260,15 +257,57 @@ def steps(frame: DataFrame, world: World, extras: dict[int, str]) -> DataFrame:
         when {REMOVE} then {end} + 1.5D when {CHECKOUT} then {end} + 4D
         when {PAY_FAILED} then {end} + 15D
         when {PAY} then {end} + 20D + 60D * {draw.uniform("payment", "h")}
-        when {SIGNED_UP} then 60D
-        when {FAVOURITE} then here + 0.4D * (stay - here)
-        when {SHARE} then here + 0.6D * (stay - here)
-        else here + if(code < {START}, 0D, 0.8D * (stay - here)) end"""
+        when {SIGNED_UP} then 60D when {POPUP} then 1D
+        when {FAVOURITE} then {here} + 0.4D * ({stay} - {here})
+        when {SHARE} then {here} + 0.6D * ({stay} - {here})
+        else {here} + if(code < {START}, 0D, 0.8D * ({stay} - {here})) end"""
+    # In order of time before they are rows of their own: numbering these would shuffle them.
+    moment = f"named_struct('ms', begin + cast(1000D * ({after}) as bigint), 'code', code)"
+    moments = f"array_sort(transform({codes}, code -> {moment}))"
+    frame = frame.select("*", F.expr(f"posexplode({moments}) as (before, step)"))
+    frame = add(frame, code="step.code", ms="step.ms", number="before + 1")
+    frame = add(frame.drop("before", "step"), place=place)
+    frame = add(frame, here=reach(world, "place"), stay=reach(world, "(place + 1)"))
     brief = draw.happens(world.settings.traffic.short_view_share, "short view", "h", "code")
-    moment = f"0.2D + 2.7D * {draw.uniform('short', 'h', 'code')}"
+    seconds = f"0.2D + 2.7D * {draw.uniform('short', 'h', 'code')}"
     return add(
         frame,
         product=f"if(place is null, null, {product_of(world, 'place')})",
-        ms=f"begin + cast(1000D * ({after}) as bigint)",
-        dwell=f"if(code < {START}, if({brief}, {moment}, least(900D, 0.85D * (stay - here))), null)",
+        dwell=f"if(code < {START}, if({brief}, {seconds}, least(900D, 0.85D * (stay - here))), null)",
+    )
+
+
+def lost(world: World) -> str:
+    """SQL for whether an event of a visit never reaches the company."""
+    losses, draw = world.settings.losses, world.draw
+    purchase = draw.happens(losses.purchase_share, "lost purchase", "h", "code")
+    other = draw.happens(losses.event_share, "lost event", "h", "code")
+    return f"if(code = {PAY}, {purchase}, {other})"
+
+
+def session() -> str:
+    """SQL for the number that an SDK gives a visit, within which it counts its events."""
+    return "lower(lpad(hex(h), 16, '0'))"
+
+
+def truth_lost(sent: DataFrame, world: World, source: str, event: str) -> DataFrame:
+    """One row per event that was sent and never arrives.
+
+    source STRING, session STRING, number INT (from 1 within the session), event STRING as the
+    source calls it, order_id STRING (of purchases), day DATE (local), delivery INT.
+
+    Args:
+        sent: Events with h, code, number, lost, day and order_number or order_id.
+        world: The company.
+        source: Source name.
+        event: SQL of the event's name.
+    """
+    return sent.where("lost").select(
+        F.lit(source).alias("source"),
+        F.expr(session()).alias("session"),
+        "number",
+        F.expr(event).alias("event"),
+        F.expr(f"if(code = {PAY}, order_number, null)").alias("order_id"),
+        F.expr(world.date_sql("day")).alias("day"),
+        F.expr(world.delivery_sql("greatest(day, 0)")).alias("delivery"),
     )

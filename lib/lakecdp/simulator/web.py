@@ -28,20 +28,20 @@ DECLARED_SECONDS = 9.0
 """Mean seconds between two pages of a robot that names itself."""
 _COLUMNS = (
     *("h", "code", "ms", "product", "dwell", "cookie_id", "member_id", "email", "phone"),
-    *("agent", "referrer", "ip", "query", "order_id", "items"),
+    *("agent", "referrer", "ip", "query", "order_id", "items", "number"),
     *("robot", "method", "path", "status", "traffic"),
 )
 
 
-def records(shopped: DataFrame, world: World) -> DataFrame:
+def records(sent: DataFrame, world: World) -> DataFrame:
     """One row per line of web_events in the deliveries asked for, not yet written out.
 
     Args:
-        shopped: Result of `visits.shopping`.
+        sent: Result of `sent`.
         world: The company and the deliveries asked for.
     """
-    spark = shopped.sparkSession
-    frame = _people(shopped, world).unionByName(_robots(spark, world))
+    spark = sent.sparkSession
+    frame = sent.where("not lost").select(*_COLUMNS).unionByName(_robots(spark, world))
     for others in (traffic.scanners(spark, world), traffic.browsers(spark, world)):
         frame = frame.unionByName(add(others, robot="true").select(*_COLUMNS))
     frame = add(frame, day=f"cast(ms div {DAY_MS} as int)")
@@ -55,7 +55,13 @@ def records(shopped: DataFrame, world: World) -> DataFrame:
     )
 
 
-def _people(shopped: DataFrame, world: World) -> DataFrame:
+def sent(shopped: DataFrame, world: World) -> DataFrame:
+    """One row per event that a person's browser sends, with `lost` where it never arrives.
+
+    Args:
+        shopped: Result of `visits.shopping`.
+        world: The company and the deliveries asked for.
+    """
     behaviour, draw = world.settings.behaviour, world.draw
     frame = portrait(shopped.where("channel = 'web'"), world)
     other = draw.integer(3, "other cookie", "h")
@@ -109,8 +115,10 @@ def _people(shopped: DataFrame, world: World) -> DataFrame:
         path="string(null)",
         status="200",
         traffic=f"if({brief('dwell')}, array('{traffic.SHORT}'), cast(array() as array<string>))",
+        lost=visits.lost(world),
+        day=f"cast(ms div {DAY_MS} as int)",
     )
-    return frame.select(*_COLUMNS)
+    return frame.select(*_COLUMNS, "lost", "order_number", "amount", "day")
 
 
 def brief(dwell: str) -> str:
@@ -190,25 +198,35 @@ def truth_crawler(spark: SparkSession, world: World) -> DataFrame:
     )
 
 
+NAMES = {
+    visits.START: ("page_view", "/"),
+    visits.SEARCH: ("search", "/search"),
+    visits.NEWSLETTER: ("page_view", "/newsletter/thanks"),
+    visits.LOGIN: ("login", "/login"),
+    visits.REMOVE: ("remove_from_cart", "/cart"),
+    visits.CHECKOUT: ("begin_checkout", "/checkout"),
+    visits.PAY: ("purchase", "/checkout/done"),
+    visits.PAY_FAILED: ("payment_failed", "/checkout/payment"),
+    **{visits.CART + slot: ("add_to_cart", "/cart") for slot in range(visits.MAX_CARTED)},
+}
+"""Name and page of each step that is no view."""
+VIEW = f"robot or code < {visits.START}"
+
+
+def event() -> str:
+    """SQL for the name of an event."""
+    names = " ".join(f"when {code} then '{name}'" for code, (name, _) in NAMES.items())
+    served = "if(status between 200 and 299, 'page_view', 'request')"
+    return (
+        f"case when path is not null then {served} when {VIEW} then 'view_item' "
+        f"else case code {names} end end"
+    )
+
+
 def lines(frame: DataFrame, world: World) -> DataFrame:
     """The lines of `records`: value STRING, delivery INT."""
-    names = {
-        visits.START: ("page_view", "/"),
-        visits.SEARCH: ("search", "/search"),
-        visits.NEWSLETTER: ("page_view", "/newsletter/thanks"),
-        visits.LOGIN: ("login", "/login"),
-        visits.REMOVE: ("remove_from_cart", "/cart"),
-        visits.CHECKOUT: ("begin_checkout", "/checkout"),
-        visits.PAY: ("purchase", "/checkout/done"),
-        visits.PAY_FAILED: ("payment_failed", "/checkout/payment"),
-    }
-    for slot in range(visits.MAX_CARTED):
-        names[visits.CART + slot] = ("add_to_cart", "/cart")
-    events = " ".join(f"when {code} then '{name}'" for code, (name, _) in names.items())
-    pages = " ".join(f"when {code} then '{SITE}{page}'" for code, (_, page) in names.items())
-    view = f"robot or code < {visits.START}"
-    served = "if(status between 200 and 299, 'page_view', 'request')"
-    page = f"if({view}, concat('{SITE}/p/', {world.sku('product')}), case code {pages} end)"
+    pages = " ".join(f"when {code} then '{SITE}{page}'" for code, (_, page) in NAMES.items())
+    page = f"if({VIEW}, concat('{SITE}/p/', {world.sku('product')}), case code {pages} end)"
     fields = {
         "event_id": "event_id",
         "ts": f"concat({world.clock_sql('ms', 'T', millis=True)}, '+08:00')",
@@ -216,8 +234,9 @@ def lines(frame: DataFrame, world: World) -> DataFrame:
         "member_id": "member_id",
         "email": "email",
         "phone": "phone",
-        "event": f"case when path is not null then {served} when {view} then 'view_item' "
-        f"else case code {events} end end",
+        "event": event(),
+        "session": f"if(robot, null, {visits.session()})",
+        "seq": "number",
         "url": f"if(path is null, {page}, concat('{SITE}', path))",
         "referrer": "referrer",
         "method": "method",

@@ -61,6 +61,11 @@ SETTINGS = SimulatorSettings.model_validate(
             "late_share": 0.04,
             "late_days": 3,
         },
+        # What is lost has a company of its own: test_losses.py.
+        "losses": dict.fromkeys(
+            ("event_share", "purchase_share", "truncated_share", "wrong_amount_share"), 0
+        ),
+        "tracking": {"undocumented_share": 0},
         "crawlers": {"per_thousand_persons": 100, "declared_views": 10, "stealth_views": 90},
         "traffic": {
             **{

@@ -37,6 +37,7 @@ def larger(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Com
             "payment": BROKEN.model_dump(),
             "campaigns": [one.model_dump() for one in CAMPAIGNS],
             "flaws": plain,
+            "losses": {"event_share": 0, "purchase_share": 0},
             "crawlers": {"per_thousand_persons": 0},
             "traffic": {"active_share": 0, "short_view_share": 0},
         }

@@ -41,13 +41,16 @@ from lakecdp.simulator.traffic import KINDS, SHORT
 pytestmark = pytest.mark.spark
 
 
+WRITTEN = (*SOURCES, "products", "back_office")
+
+
 @pytest.fixture(scope="module")
 def whole(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Company:
     return run(spark, tmp_path_factory.mktemp("whole"))
 
 
 def test_counts_are_those_of_the_files(whole: Company) -> None:
-    assert whole.counts == {source: len(whole.lines(source)) for source in (*SOURCES, "products")}
+    assert whole.counts == {source: len(whole.lines(source)) for source in WRITTEN}
     assert all(count > 50 for count in whole.counts.values()), whole.counts
 
 
@@ -59,9 +62,7 @@ def test_files_lie_by_delivery_with_their_header(whole: Company) -> None:
         assert set(folders) <= {day.isoformat() for day in expected}
         if source not in ("crm", "touches"):
             assert folders == [day.isoformat() for day in expected]
-    assert sorted(path.name for path in (whole.root / "landing").iterdir()) == sorted(
-        [*SOURCES, "products"]
-    )
+    assert sorted(path.name for path in (whole.root / "landing").iterdir()) == sorted(WRITTEN)
     for source, header in HEADERS.items():
         for file in (whole.root / "landing" / source).glob("*/*"):
             if file.name.startswith("part-"):
@@ -77,6 +78,8 @@ TABLES = (
     "nobody",
     "borrowed",
     "campaign",
+    "lost",
+    "cut",
 )
 UNHARMED = ("duplicate", "late", "wrong_phone", "wrong_device", *KINDS)
 """Flaws of lines that can be read all the same."""
@@ -85,7 +88,7 @@ UNHARMED = ("duplicate", "late", "wrong_phone", "wrong_device", *KINDS)
 def rows(company: Company) -> dict[str, list[Any]]:
     """Everything a call has written, without regard to order and files."""
     found: dict[str, list[Any]] = {}
-    for source in (*SOURCES, "products"):
+    for source in WRITTEN:
         found[source] = sorted(company.lines(source))
     for table in TABLES:
         found[table] = sorted(str(sorted(row.items())) for row in company.truth(table))

@@ -40,7 +40,6 @@ TARGETS: tuple[str, ...] = get_args(TableName)
 WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 """Encodings in which a line cannot be found without reading the file from its start."""
 SIMPLE = ("string", "int", "bigint", "double", "boolean", "date", "timestamp", "variant")
-EPOCH = {"s": "timestamp_seconds", "ms": "timestamp_millis", "us": "timestamp_micros"}
 INPUTS = ("kafka", "jdbc", "http", "delta")
 DAYS = {
     "event": "event_date",
@@ -130,8 +129,9 @@ class RawColumn(_Strict):
         None, description="JSON path such as $.properties.price; default: the name"
     )
     format: str | None = Field(None, description="Date pattern such as dd/MM/yyyy HH:mm")
-    unit: Literal["s", "ms", "us"] | None = Field(
-        None, description="Timestamp given as epoch number"
+    unit: Literal["s", "ms", "us", "auto"] | None = Field(
+        None,
+        description="Timestamp given as epoch number; auto: told by its size, where senders differ",
     )
     decimal: Literal[".", ","] = Field(
         ".", description="Before the decimals; with `,` a number may have `.` between thousands"

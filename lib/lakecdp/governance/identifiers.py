@@ -27,6 +27,9 @@ SEPARATOR = "\u001f"
 Format = Literal["text", "lower", "email", "phone"]
 
 _EMAIL = r"(?=.{6,254}$)[^\s@,;<>()\"]+@(?:[^\s@.,;<>()\"]+\.)+[^\s@.,;<>()\"0-9]{2,}"
+_WIDE = "".join(chr(c) for c in range(0xFF01, 0xFF5F)) + "\u3000"
+_NARROW = "".join(chr(c) for c in range(0x21, 0x7F)) + " "
+"""Full-width letters, digits and signs, as input methods for Chinese and Japanese write them."""
 BLANK = " \t\r\n\f\v\x00\u00a0\u2007\u202f\u3000\ufeff"
 _POSITIVE = 0x7FFFFFFFFFFFFFFF
 
@@ -171,7 +174,7 @@ class IdentityRules(BaseModel):
         """A hash that changes whenever `identifiers` of a record may change (limits do not)."""
         kept = {"format", "junk"}
         types = [(t.name, t.model_dump(mode="json", include=kept)) for t in self.types]
-        return _digest([self.junk.model_dump(mode="json"), types])
+        return _digest(["2", self.junk.model_dump(mode="json"), types])
 
 
 def _digest(parts: object) -> str:
@@ -181,6 +184,8 @@ def _digest(parts: object) -> str:
 
 def normalise(type_: str, value: Column, rules: IdentityRules, phone_region: str | None) -> Column:
     """The one form in which values of a type are compared.
+
+    Full-width letters, digits and signs count as their plain forms (as in Unicode's NFKC).
 
     Args:
         type_: identifier type.
@@ -193,7 +198,7 @@ def normalise(type_: str, value: Column, rules: IdentityRules, phone_region: str
         STRING; null for a value that is empty or cannot be an identifier of the type.
     """
     kind = rules.type(type_)
-    text = F.btrim(value.cast("string"), F.lit(BLANK))
+    text = F.btrim(F.translate(value.cast("string"), _WIDE, _NARROW), F.lit(BLANK))
     if kind.format == "phone":
         return e164(text, phone_region)
     if kind.format == "email":

@@ -9,13 +9,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
-from lakecdp.bronze.mapping import EPOCH, RawColumn, SourceMapping
+from lakecdp.bronze.mapping import RawColumn, SourceMapping
 
 PROBLEMS = "_problems"
 LINEAGE = ("_file", "_line", "_arrived_at")
 _OFFSET = r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)$"
 _DAY = r"^\d{4}-\d{1,2}-\d{1,2}([ T]|$)"
 _COMPOSITE = "^(OBJECT|ARRAY)"
+_EPOCH = {u: f"{u} since 1970" for u in ("s", "ms", "us")} | {"auto": "s, ms or us since 1970"}
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -121,15 +122,29 @@ def _value(text: Column, column: RawColumn, zone: str) -> Column:
 
 def _time(text: Column, column: RawColumn, zone: str) -> Column:
     if column.unit is not None:
-        assert column.unit in EPOCH
-        micros = text.try_cast("decimal(26,6)") * F.lit(_MICROS[column.unit])
-        return F.timestamp_micros(micros.cast("bigint"))
+        number = text.try_cast("decimal(26,6)")
+        times = _told_by_size(number) if column.unit == "auto" else F.lit(_MICROS[column.unit])
+        return F.timestamp_micros((number * times).cast("bigint"))
     if column.format is not None:
         parsed = F.try_to_timestamp(text, F.lit(column.format))
         own_zone = re.search(r"[XxZzVO]", re.sub(r"'[^']*'", "", column.format))
         return parsed if own_zone else F.to_utc_timestamp(parsed, zone)
     instant = F.when(text.rlike(_DAY), text.try_cast("timestamp"))
     return F.when(text.rlike(_OFFSET), instant).otherwise(F.to_utc_timestamp(instant, zone))
+
+
+def _told_by_size(number: Column) -> Column:
+    """Microseconds in the unit of an epoch number.
+
+    From March 1973 to the year 5138 a time has at most 11 digits in seconds, 12 to 14 in
+    milliseconds and more in microseconds, so that none can be taken for another.
+    """
+    size = F.abs(number)
+    return (
+        F.when(size < 10**11, F.lit(_MICROS["s"]))
+        .when(size < 10**14, F.lit(_MICROS["ms"]))
+        .otherwise(F.lit(_MICROS["us"]))
+    )
 
 
 def _date(text: Column, column: RawColumn) -> Column:
@@ -195,7 +210,7 @@ def _problem(name: str, column: RawColumn, graded: bool, mapping: SourceMapping)
     else:
         quoted = F.concat(F.lit("'"), F.substring(given, 1, 60), F.lit("'"))
         shown = F.lit("a value") if graded else quoted
-    pattern = column.format or (f"{column.unit} since 1970" if column.unit else "")
+    pattern = column.format or _EPOCH.get(column.unit or "", "")
     kind = f"{column.type} ({pattern})" if pattern else column.type
     wrong = F.when(
         ~missing & value.isNull(),

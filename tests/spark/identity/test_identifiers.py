@@ -62,6 +62,7 @@ def test_identifiers_of_a_record(spark: SparkSession) -> None:
         (None, "a@b", "12", "00000000-0000-0000-0000-000000000000", "GA1.2"),
         ("Anonymous", "test@mail.com", "+86 138 0013 8000", "ABC-1", "null"),
         ("000000", "x@y.co, z@y.co", None, "9774D56D682E549C", "-1"),
+        ("Ｍ１　", "Ａ．ｂ＠Ｓｈｏｐ．ＤＥ", "（０３０）　１２３４５６", "ＡＢＣ－２", "会员１"),
     ]
     frame = spark.createDataFrame(rows, "m STRING, e STRING, p STRING, d STRING, c STRING")
     columns = {
@@ -83,10 +84,24 @@ def test_identifiers_of_a_record(spark: SparkSession) -> None:
         [("cookie", "GA1.2")],
         [("device_id", "abc-1")],
         [],
+        # Full-width forms are those of the first record; Chinese stays as it is.
+        [
+            ("member_id", "M1"),
+            ("phone", "+4930123456"),
+            ("email", "a.b@shop.de"),
+            ("device_id", "abc-2"),
+            ("cookie", "会员1"),
+        ],
     ]
     for row, clear in zip(found, values, strict=True):
         assert [tuple(i) for i in row["ids"]] == [(t, node_of(t, v, "k")) for t, v in clear]
-    assert [r["anywhere"] for r in found] == ["030123456", None, "+8613800138000", None]
-    assert [r["junk"] for r in found] == [True, True, False, True]
+    assert [r["anywhere"] for r in found] == [
+        "030123456",
+        None,
+        "+8613800138000",
+        None,
+        "030123456",
+    ]
+    assert [r["junk"] for r in found] == [True, True, False, True, False]
     with pytest.raises(UsageError, match="no identifier type `fax`"):
         identifiers({"fax": F.col("p")}, rules, "k", "DE")

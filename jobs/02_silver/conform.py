@@ -4,7 +4,7 @@
         --env demo --lake build/demo/lake --run-date 2026-11-01
 
 Writes silver.event, order_header, order_line, payment, product, attribute, touch, contact, review,
-survey_answer, footfall, ad_spend, calendar_day and indicator (one row per key), the clear
+survey_answer, footfall, ad_spend, calendar_day, indicator and control_total (one row per key), the clear
 identifiers, and silver.quarantine with a reason for every record refused. When a mapping, or a rule of
 conf/repairs.yaml for it, has changed, all records of its source are conformed again.
 """

@@ -263,6 +263,31 @@ def sql(
 
 
 @app.command()
+def coverage(
+    env: Env = "dev",
+    lake: LakeUri = None,
+    conf: ConfDir = None,
+    run_date: RunDate = None,
+    days: Annotated[int, typer.Option("--days", min=1, help="Days up to the run date.")] = 30,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Files and violations to show.")
+    ] = 12,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 3 when a target is missed.")
+    ] = False,
+) -> None:
+    """Show what arrived of what was expected, by channel, and where tracking is not as planned."""
+    from lakecdp.insight.covered import coverage_lines, measured
+
+    with opened(env, lake, conf, run_date=run_date, writes=False) as job:
+        found = measured(job, days, limit)
+    for line in coverage_lines(found):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if strict and found.missed:
+        raise typer.Exit(3)
+
+
+@app.command()
 def tables(
     env: Env = "dev", lake: LakeUri = None, conf: ConfDir = None, how: Format = "table"
 ) -> None:

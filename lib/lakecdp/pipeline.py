@@ -56,10 +56,16 @@ DAILY: tuple[JobSpec, ...] = (
     JobSpec("06_models/train_churn", "train the churn model when due", ("04_tags/features",)),
     JobSpec("06_models/review_churn", "review the churn model", ("06_models/train_churn",)),
     JobSpec("06_models/score_churn", "score customers", ("06_models/review_churn",)),
+    JobSpec("08_measurement/coverage", "measure coverage", ("02_silver/conform",)),
     JobSpec(
         "08_measurement/report",
         "write the report",
-        ("04_tags/tag", "05_segments/segment", "06_models/score_churn"),
+        (
+            "04_tags/tag",
+            "05_segments/segment",
+            "06_models/score_churn",
+            "08_measurement/coverage",
+        ),
     ),
     JobSpec("09_operations/monitor", "look for anomalies", ("08_measurement/report",)),
 )

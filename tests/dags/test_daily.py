@@ -80,7 +80,8 @@ def test_the_dags_are_these_and_import_without_error(airflow: Airflow) -> None:
         "golden",
         "features",
     }
-    names |= {"tag", "segment", "train_churn", "review_churn", "score_churn", "report", "monitor"}
+    names |= {"tag", "segment", "train_churn", "review_churn", "score_churn", "coverage"}
+    names |= {"report", "monitor"}
     assert names <= tasks
     assert {j.task for j in DAILY} == names
 

@@ -17,8 +17,11 @@ from lakecdp.insight.figures import (
     Activity,
     Buyers,
     Channel,
+    ChannelState,
     Churn,
     Cohort,
+    Coverage,
+    Covered,
     Flagged,
     Group,
     Grouping,
@@ -29,9 +32,11 @@ from lakecdp.insight.figures import (
     Risk,
     Sales,
     Seller,
+    ShortFile,
     TagFigure,
     Tags,
     Traffic,
+    Violation,
     Week,
 )
 from lakecdp.insight.findings import findings
@@ -109,6 +114,24 @@ FULL = Report(
         2,
     ),
     Traffic(tuple(Flagged("web", r, 10) for r in REASONS), 1234, 56),
+    Coverage(
+        date(2026, 10, 3),
+        DAY,
+        (
+            Covered("app", "all", "app_events", "sequence", 4000, 100, D("0.95")),
+            Covered("store", "all", "pos", "control_totals", 1000, 50, D("0.98"), D(900), D(77)),
+        ),
+        (ShortFile("pos", "pos/<a>.csv", DAY, 1000, 950, D(900), D(823)),),
+        1,
+        (Violation("app", "Popup", "", "8.4.2", "undocumented_event", "record", 33, DAY, "f:3"),),
+        68,
+        ("app: RateOrder",),
+        (
+            ChannelState("app", "online", True, True, ("app_events",), DAY),
+            ChannelState("mini_program", "online", True, False, (), None),
+            ChannelState("fax", "undeclared", False, True, ("x",), DAY),
+        ),
+    ),
 )  # fmt: skip
 
 
@@ -166,12 +189,12 @@ def test_page_is_whole_and_loads_nothing(report: Report, language: str) -> None:
         "sellers",
         "tags",
     )
-    wanted = [words[k][language] for k in (*names, "churn", "quality")]
+    wanted = [words[k][language] for k in (*names, "churn", "quality", "coverage")]
     assert seen.headings == wanted
     assert not re.search(r"\{\w+\}", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL))
     assert f'<html lang="{words["lang"][language]}">' in text
     # groups has two halves; every other section says once that it has nothing
-    assert seen.texts.count(words["no_data"][language]) == (11 if report is EMPTY else 0)
+    assert seen.texts.count(words["no_data"][language]) == (12 if report is EMPTY else 0)
     assert page.render(replace(report, language=language)) == text
 
 
@@ -196,6 +219,12 @@ def test_numbers_and_names_on_the_page() -> None:
     ):
         assert said in text, said
     assert text.count("does not balance") == 1
+    assert "1 of 2 declared channels are connected. Figures from 2026-10-03 to 2026-11-01." in text
+    assert "97.5%" in text
+    assert text.count("<b>missed</b>") == 1, "95.0% of 98.0%"
+    assert "pos/&lt;a&gt;.csv" in text
+    assert "event not in the plan" in text
+    assert "Planned and never seen: app: RateOrder." in text
     assert "female 66.7%" in text
     chinese = page.render(replace(FULL, language="zh"))
     assert "4,321 笔 USD 订单" in chinese

@@ -35,6 +35,7 @@ TableName = Literal[
     "ad_spend",
     "calendar_day",
     "indicator",
+    "control_total",
 ]
 TARGETS: tuple[str, ...] = get_args(TableName)
 WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
@@ -203,6 +204,73 @@ class Target(_Strict):
         return self
 
 
+class FileControls(_Strict):
+    """The files of the source are held against silver.control_total."""
+
+    amount: str | None = Field(None, description="Amount of a record, as control totals sum it")
+    time: str | None = Field(
+        None, description="Time of a record; its day is that of a file without control total"
+    )
+
+
+class SequenceControls(_Strict):
+    """Records carry numbers without gaps, so that gaps tell what is missing."""
+
+    stream: str = Field(description="What is numbered: a session, a device")
+    number: str = Field(description="The number of the record in it")
+    time: str = Field(description="When it happened; numbers rise with it")
+    event: str | None = Field(None, description="Event, where each is numbered for itself")
+    channel: str | None = Field(None, description="Default: that of the source")
+    where: str | None = Field(
+        None, description="Which records; default: all with stream and number"
+    )
+    first: int | None = Field(
+        None, ge=0, description="Number that every stream begins with; null: streams go on for ever"
+    )
+    within_days: int = Field(
+        2, ge=1, le=60, description="Days within which a stream goes on, or a device comes back"
+    )
+
+
+class OrderControls(_Strict):
+    """The source has every order; other sources tell of each by an event."""
+
+    order_id: str = Field(description="Order number, as events give it")
+    time: str = Field(description="When the order was placed")
+    channel: str | None = Field(None, description="Default: that of the source")
+    where: str | None = Field(None, description="Which records; default: all with an order number")
+    event: str = Field(
+        "purchase", pattern=r"^[a-z][a-z0-9_]*$", description="GA4 name of the event"
+    )
+    within_days: int = Field(
+        1, ge=0, le=60, description="Days by which event and order may be apart"
+    )
+
+
+class Controls(_Strict):
+    """How it is known what should have arrived; see docs/how-to/measure-coverage.md."""
+
+    files: FileControls | None = None
+    sequence: SequenceControls | None = None
+    orders: OrderControls | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Controls:
+        if not (self.files or self.sequence or self.orders):
+            raise ValueError("give `files`, `sequence` or `orders`")
+        return self
+
+    def expressions(self) -> dict[tuple[str, str], str]:
+        """Expressions over the columns of the source, by their place."""
+        found: dict[tuple[str, str], str] = {}
+        for part in ("files", "sequence", "orders"):
+            given = getattr(self, part)
+            for name, value in given or ():
+                if isinstance(value, str) and (part, name) != ("orders", "event"):
+                    found[part, name] = value
+        return found
+
+
 class SourceMapping(_Strict):
     """One source of records; see docs/how-to/add-a-source.md."""
 
@@ -242,6 +310,7 @@ class SourceMapping(_Strict):
     otherwise: Literal["quarantine", "ignore"] = Field(
         "quarantine", description="What happens to records that no target takes"
     )
+    controls: Controls | None = Field(None, description="How it is known what should have arrived")
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -271,6 +340,8 @@ class SourceMapping(_Strict):
         if len(given) != 1:
             said = " and ".join(f"`{n}`" for n in given) or "none"
             raise ValueError(f"give one of `files`, `kafka`, `jdbc`, `http`, `delta`; here: {said}")
+        if self.controls and self.controls.files and not self.files:
+            raise ValueError(f"control totals are of `files`; this source reads `{given[0]}`")
         if self.files and "format" not in self.model_fields_set:
             raise ValueError("`files` need a `format`: csv, json or text")
         if not self.files and self.format != "json":
@@ -330,7 +401,8 @@ class SourceMapping(_Strict):
     def fingerprint(self, *further: str) -> str:
         """Changes when the meaning of the records changes; not with files or descriptions."""
         body = self.model_dump(
-            exclude={"description", "owner", "files", "lawful_basis", *INPUTS}, mode="json"
+            exclude={"description", "owner", "files", "lawful_basis", "controls", *INPUTS},
+            mode="json",
         )
         text = json.dumps([body, *further], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

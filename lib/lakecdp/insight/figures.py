@@ -322,6 +322,111 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """What arrived of what was expected, of one channel, event, source and basis.
+
+    Amounts are those of control totals, None where there are none; `difference` adds up those of single
+    files without their signs.
+    """
+
+    channel: str
+    event: str
+    source: str
+    basis: str
+    expected: int
+    missing: int
+    target: Decimal | None
+    amount: Decimal | None = None
+    difference: Decimal | None = None
+
+    @property
+    def share(self) -> float | None:
+        """What arrived as a share of what was expected."""
+        return share(self.expected - self.missing, self.expected)
+
+    @property
+    def met(self) -> bool:
+        """Whether enough arrived; yes where there is no target or nothing was expected."""
+        if self.target is None:
+            return True
+        return self.expected - self.missing >= self.target * self.expected
+
+
+@dataclass(frozen=True)
+class ShortFile:
+    """A file that holds less than its control total, or another amount."""
+
+    source: str
+    file: str
+    day: date
+    expected: int
+    arrived: int
+    expected_amount: Decimal | None
+    arrived_amount: Decimal | None
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Where what is sent is not what the tracking plan says, by version of the app."""
+
+    plan: str
+    event: str
+    property: str
+    app_version: str
+    violation: str
+    found: str
+    records: int
+    last_day: date
+    sample: str
+
+
+@dataclass(frozen=True)
+class ChannelState:
+    """A channel, whether it is declared, and whether data of it has arrived."""
+
+    channel: str
+    kind: str
+    declared: bool
+    connected: bool
+    sources: tuple[str, ...]
+    last_day: date | None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What arrived against what was expected, from one day to another.
+
+    `planned` counts events and properties of the tracking plans, `unseen` names those of them that
+    were never observed.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    covered: tuple[Covered, ...] = ()
+    short: tuple[ShortFile, ...] = ()
+    shorts: int = 0
+    violations: tuple[Violation, ...] = ()
+    planned: int = 0
+    unseen: tuple[str, ...] = ()
+    channels: tuple[ChannelState, ...] = ()
+
+    @property
+    def declared(self) -> int:
+        """Channels declared."""
+        return sum(c.declared for c in self.channels)
+
+    @property
+    def connected(self) -> int:
+        """Channels declared and connected."""
+        return sum(c.declared and c.connected for c in self.channels)
+
+    @property
+    def missed(self) -> tuple[Covered, ...]:
+        """Where the target is missed."""
+        return tuple(c for c in self.covered if not c.met)
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything on one page."""
 
@@ -344,3 +449,4 @@ class Report:
     churn: Churn = Churn()
     quality: Quality = Quality()
     traffic: Traffic = Traffic()
+    coverage: Coverage = Coverage()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from importlib import resources
 
 from pyspark.sql import Column, DataFrame
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 import lakecdp
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity.shared import counting, is_shared
-from lakecdp.insight import customers, sales
+from lakecdp.insight import coverage, customers, sales
 from lakecdp.insight.figures import (
     Account,
     Buyers,
@@ -41,6 +42,7 @@ INPUTS = (
     "gold.tag_matrix",
     "gold.segment",
     "gold.score",
+    *coverage.TABLES,
 )
 """The tables that a report is made from, besides operations.run."""
 
@@ -86,6 +88,8 @@ def collect(job: Job) -> Report:
             done = threads.submit(runs, job.read("operations.run"), job.name)
             refused = threads.submit(refusals, job.read("silver.quarantine"))
             left_out = threads.submit(traffic, job.read("silver.event_traffic"))
+            since = job.run_date - timedelta(days=coverage.RECENT_DAYS - 1)
+            covered = threads.submit(coverage.coverage, job.read, since, job.run_date)
     finally:
         orders.unpersist()
     run_id, run_seq, accounts = done.result()
@@ -110,6 +114,7 @@ def collect(job: Job) -> Report:
         churn=customers.churn(crowd, names["rfm"]),
         quality=quality(accounts, refused.result()),
         traffic=left_out.result(),
+        coverage=covered.result(),
     )
 
 

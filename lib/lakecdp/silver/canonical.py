@@ -39,6 +39,7 @@ TIMES = {
     "ad_spend": (None, None),
     "calendar_day": (None, None),
     "indicator": (None, None),
+    "control_total": (None, None),
 }
 CONTENT_IDS = {
     "event": "event_id",
@@ -77,9 +78,9 @@ class Meaning:
     repairs: RepairRules = field(default_factory=RepairRules)
 
 
-def prepared(raw: DataFrame, source: Source) -> DataFrame:
-    """Typed records with the named expressions of `let`."""
-    frame = typed(raw, source.mapping)
+def prepared(raw: DataFrame, source: Source, *also: str) -> DataFrame:
+    """Typed records with the named expressions of `let`; `also` as in `typed`."""
+    frame = typed(raw, source.mapping, *also)
     for name, text in source.mapping.let.items():
         frame = frame.withColumn(name, F.expr(text))
     return frame
@@ -323,38 +324,57 @@ def check(empty_raw: DataFrame, source: Source, meaning: Meaning) -> None:
     """
     frame = typed(empty_raw, source.mapping)
     for name, text in source.mapping.let.items():
-        frame = _tried(frame, source, text, "let", name)
+        frame = tried(frame, source, text, "let", name)
     known = set(meaning.rules.names)
     for i, target in enumerate(source.mapping.targets):
         rows = frame
         if target.where:
-            _tried(rows, source, target.where, "targets", i, "where")
+            tried(rows, source, target.where, "targets", i, "where")
         if target.explode:
-            exploded = _tried(
+            exploded = tried(
                 rows, source, target.explode, "targets", i, "explode", as_name="_items"
             )
             rows = exploded.selectExpr("* except (_items)", "posexplode(_items) as (item_no, item)")
         for part in ("columns", "attributes", "identifiers"):
             for name, text in (getattr(target, part) or {}).items():
-                _tried(rows, source, text, "targets", i, part, name)
+                tried(rows, source, text, "targets", i, part, name)
                 if part == "identifiers" and name not in known:
                     raise source.error(_unknown(name, known), "targets", i, part, name)
         if target.version:
-            _tried(rows, source, target.version, "targets", i, "version")
+            tried(rows, source, target.version, "targets", i, "version")
         if target.identifiers is None:
             for name, text in source.mapping.identifiers.items():
                 if name not in known:
                     raise source.error(_unknown(name, known), "identifiers", name)
-                _tried(rows, source, text, "identifiers", name)
+                tried(rows, source, text, "identifiers", name)
+    _check_controls(frame, source)
+
+
+def _check_controls(frame: DataFrame, source: Source) -> None:
+    controls = source.mapping.controls
+    for place, text in (controls.expressions() if controls else {}).items():
+        tried(frame, source, text, "controls", *place)
 
 
 def _unknown(name: str, known: set[str]) -> str:
     return f"no identifier type `{name}`; conf/identity.yaml has {', '.join(sorted(known))}"
 
 
-def _tried(
+def tried(
     frame: DataFrame, source: Source, text: str, *loc: str | int, as_name: str | None = None
 ) -> DataFrame:
+    """The frame with a column that an expression of a mapping gives.
+
+    Args:
+        frame: typed records, empty.
+        source: the mapping.
+        text: the expression.
+        loc: its place in the mapping.
+        as_name: name of the column; it is kept with that or where it stands under `let`.
+
+    Raises:
+        ConfigError: the expression is wrong, with file, line and the columns that exist.
+    """
     wrong = Purity(frame.sparkSession).wrong(text)
     if wrong:
         raise source.error(f"`{text}` cannot be used: {wrong}", *loc)

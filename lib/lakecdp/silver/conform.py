@@ -42,6 +42,7 @@ FRESH = (
     "review",
     "survey_answer",
     "footfall",
+    "control_total",
 )
 COUNTED = ("event", "order_header", "order_line")
 Named = tuple[str, str]

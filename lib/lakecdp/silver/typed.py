@@ -20,12 +20,13 @@ _EPOCH = {u: f"{u} since 1970" for u in ("s", "ms", "us")} | {"auto": "s, ms or 
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
-def typed(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
+def typed(raw: DataFrame, mapping: SourceMapping, *also: str) -> DataFrame:
     """Type the columns that a mapping declares.
 
     Args:
         raw: rows of bronze.<source>.
         mapping: the source.
+        also: further columns of `values` to keep, such as `_raw`.
 
     Returns:
         One row per record: the declared columns in their types, `_file`, `_line`, `_arrived_at`, and
@@ -34,6 +35,7 @@ def typed(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
     found = values(raw, mapping)
     judged = found.select(
         *LINEAGE,
+        *also,
         *[_plausible(n, c).alias(n) for n, c in mapping.columns.items()],
         F.concat_ws("; ", *problems(mapping).values()).alias(PROBLEMS),
     )

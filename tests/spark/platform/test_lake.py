@@ -54,7 +54,9 @@ def test_rows_added_past_the_jvm_are_those_that_spark_reads(
     # What was added is skipped, changed and deleted like all other rows.
     stats = [
         json.loads(json.loads(line)["add"]["stats"])
-        for line in (tmp_path / f"a lake/identity/link/_delta_log/{1:020d}.json").read_text().splitlines()
+        for line in (tmp_path / f"a lake/identity/link/_delta_log/{1:020d}.json")
+        .read_text()
+        .splitlines()
         if '"add"' in line
     ]
     assert [s["numRecords"] for s in stats] == [2, 1]

@@ -1,0 +1,1 @@
+"""What arrived against what was expected."""

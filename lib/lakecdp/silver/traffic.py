@@ -7,7 +7,7 @@ client did too fast or as a scanner concerns all that it did on the days (UTC) o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
@@ -25,7 +25,10 @@ REASONS = (
     *("stated", "crawler", "no_agent", "scanner", "rate", "bogon", "datacentre"),
     *("many_accounts", SHORT),
 )
+ACCOUNTS_LOOKED_AT = 50
+"""Of the accounts opened on a device the last are looked at: so many times those that are too many."""
 _MICROS = 1_000_000
+_HOUR = 3600 * _MICROS
 _NO_REQUEST = 408
 """Browsers open connections ahead, and may then ask for nothing: the answer after a while is this one."""
 
@@ -243,7 +246,6 @@ def _scanning(seen: DataFrame, traffic: Traffic) -> DataFrame:
         seen.where("missed"),
         "client",
         [(rules.misses.seconds, rules.misses.requests)],
-        lambda window: F.count(F.lit(1)).over(window),
         "{most} missing pages within {span}",
     )
     both = (
@@ -262,7 +264,6 @@ def _pacing(seen: DataFrame, traffic: Traffic) -> DataFrame:
         seen.where(F.col("event_name") != FILE),
         "pace",
         limits,
-        lambda window: F.count(F.lit(1)).over(window),
         "{most} within {span}",
     ).withColumnRenamed("scanning", "pacing")
 
@@ -273,46 +274,63 @@ def _registering(seen: DataFrame, traffic: Traffic) -> DataFrame:
     opened = seen.where("event_name = 'sign_up' AND device IS NOT NULL AND account IS NOT NULL")
     if rules.channels is not None:
         opened = opened.where(F.col("channel").isin(*rules.channels))
-    return _days_over(
-        opened,
-        "actor",
-        [(rules.hours * 3600, rules.accounts)] if rules.flag else [],
-        lambda window: F.size(F.collect_set("account").over(window)),
-        "{most} accounts within {span}",
-    ).withColumnRenamed("scanning", "registering")
+    if not rules.flag:
+        return _no_days(opened, "actor").withColumnRenamed("scanning", "registering")
+    # Bounded, so that a device id that everybody shares does no harm.
+    last = _order("actor").rowsBetween(1 - ACCOUNTS_LOOKED_AT * rules.accounts, Window.currentRow)
+    near = F.filter(
+        F.collect_list(F.struct("event_at", "event_date", "account")).over(last),
+        lambda o: F.unix_micros(o["event_at"]) > F.unix_micros("event_at") - rules.hours * _HOUR,
+    )
+    text = f"{rules.accounts} accounts within {_span(rules.hours * 3600)}"
+    return (
+        opened.withColumn("_near", near)
+        .where(F.size(F.array_distinct("_near.account")) >= rules.accounts)
+        .withColumn("since", F.array_min("_near.event_date"))
+        .select("actor", F.explode(F.sequence("since", "event_date")).alias("event_date"))
+        .distinct()
+        .withColumn("registering", F.lit(text))
+    )
+
+
+def _order(who: str) -> WindowSpec:
+    return Window.partitionBy(who).orderBy("event_at", "event_id")
+
+
+def _no_days(rows: DataFrame, who: str) -> DataFrame:
+    return rows.select(who, "event_date", F.lit("").alias("scanning")).limit(0)
 
 
 def _days_over(
-    rows: DataFrame,
-    who: str,
-    limits: Sequence[tuple[int, int]],
-    measure: Callable[[WindowSpec], Column],
-    words: str,
+    rows: DataFrame, who: str, limits: Sequence[tuple[int, int]], words: str
 ) -> DataFrame:
     """Days on which somebody reaches a limit: those of the events within the seconds before.
+
+    So many events are within the seconds if the first of so many is: one look back, however many events
+    somebody has.
 
     Args:
         rows: sightings.
         who: the column that tells who.
-        limits: seconds, and what the measure reaches within them.
-        measure: what is held to the limits, over a window of rows.
+        limits: seconds, and how many events within them.
         words: a limit in words, with {most} and {span}.
 
     Returns:
         who, event_date, scanning STRING: the first limit reached, in words.
     """
     if not limits:
-        return rows.select(who, "event_date", F.lit("").alias("scanning")).limit(0)
-    order = Window.partitionBy(who).orderBy(F.unix_micros("event_at"))
+        return _no_days(rows, who)
     over = []
     for place, (seconds, most) in enumerate(limits):
-        window = order.rangeBetween(1 - seconds * _MICROS, Window.currentRow)
+        first = F.lag(F.struct("event_at", "event_date"), most - 1).over(_order(who))
+        gap = F.unix_micros("event_at") - F.unix_micros(first["event_at"])
         text = words.format(most=most, span=_span(seconds))
-        first = F.min("event_date").over(window)
         found = F.struct(
-            F.lit(place).alias("place"), F.lit(text).alias("words"), first.alias("since")
+            F.lit(place).alias("place"),
+            F.lit(text).alias("words"),
+            first["event_date"].alias("since"),
         )
-        over.append(F.when(measure(window) >= most, found))
+        over.append(F.when(gap < seconds * _MICROS, found))
     days = F.sequence(F.col("over.since"), F.col("event_date"))
     return (
         rows.withColumn("_over", F.array_compact(F.array(*over)))

@@ -9,7 +9,7 @@ CONTRACT = TableContract(
     key=("event_date", "event_id"),
     cluster_by=("event_date",),
     prune_by="event_date",
-    notes="Invalid events (silver.event.invalid_reason) and those without identifier and session hint "
+    notes="Invalid events (silver.event_traffic) and those without identifier and session hint "
     "belong to no session. docs/concepts/sessions.md says who owns an event.",
     columns=(
         column("event_date", "DATE", "Day of the event (UTC)", required=True),

@@ -95,6 +95,10 @@ def test_little_data_and_little_history_raise_nothing(tmp_path: Path) -> None:
     few = [replace(m, rows=9, nulls={"city": 9 * (m.day == LAST)}) for m in events()]
     assert found([m for m in few if m.day != LAST], tmp_path) == {}
     assert found(few, tmp_path) == {}
+    busy = [replace(m, rows=40 if m.day == LAST else 1) for m in events()]
+    assert [k[0] for k in found(busy, tmp_path)] == ["rows"]
+    least = RULES.replace("min_change: 0.3", "min_change: 0.3, min_rows: 50")
+    assert found(busy, tmp_path, least) == {}
     young = [m for m in events({LAST: 1}) if m.day > LAST - timedelta(days=28)]
     assert found(young, tmp_path) == {}
     old_enough = [m for m in events({LAST: 1}) if m.day >= LAST - timedelta(days=28)]

@@ -160,6 +160,8 @@ class _Series:
             return
         limit, value = self.watch.rows, self._count(day)
         expected, spread = _usual([self._count(d) for d in before])
+        if max(value, expected) < limit.min_rows:
+            return
         noise = max(spread, math.sqrt(expected))
         reach = max(limit.deviations * noise, limit.min_change * expected)
         lower, upper = max(expected - reach, 0.0), expected + reach

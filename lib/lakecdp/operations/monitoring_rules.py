@@ -31,6 +31,12 @@ class Limit(_Strict):
     min_change: float = Field(0, ge=0, description="A smaller change is usual in any case")
 
 
+class RowsLimit(Limit):
+    """When a number of rows is out of the ordinary."""
+
+    min_rows: int = Field(0, ge=0, description="Days that have and expect fewer are not judged")
+
+
 class NullLimit(Limit):
     """When a null rate is out of the ordinary."""
 
@@ -43,16 +49,16 @@ class _LimitPart(_Strict):
     min_change: float | None = Field(None, ge=0)
 
 
-class _NullLimitPart(_LimitPart):
+class _CountedPart(_LimitPart):
     min_rows: int | None = Field(None, ge=1)
 
 
 class _TablePart(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    rows: _LimitPart = _LimitPart()
+    rows: _CountedPart = _CountedPart()
     freshness: _LimitPart = _LimitPart()
-    null_rate: _NullLimitPart = _NullLimitPart()
+    null_rate: _CountedPart = _CountedPart()
     leave_out: tuple[str, ...] = Field((), alias="except", description="Columns not watched")
 
 
@@ -61,7 +67,7 @@ class _File(_Strict):
     min_history: int = Field(4, ge=1, description="With fewer of them nothing is judged")
     judge_days: int = Field(3, ge=1, le=60, description="Days judged in every run")
     settle_days: int = Field(1, ge=0, le=30, description="Last days not judged yet")
-    rows: Limit = Limit(min_change=0.4)
+    rows: RowsLimit = RowsLimit(min_change=0.4)
     freshness: Limit = Limit(min_change=24)
     null_rate: NullLimit = NullLimit(min_change=0.1)
     tables: dict[str, _TablePart | None] = Field(min_length=1)
@@ -78,7 +84,7 @@ class Watch:
     """
 
     contract: TableContract
-    rows: Limit
+    rows: RowsLimit
     freshness: Limit
     null_rate: NullLimit
     leave_out: tuple[str, ...] = ()
@@ -128,7 +134,7 @@ class MonitoringRules:
             _check_columns(document, contract, part.leave_out)
             tables[name] = Watch(
                 contract,
-                Limit(**_over(file.rows, part.rows)),
+                RowsLimit(**_over(file.rows, part.rows)),
                 Limit(**_over(file.freshness, part.freshness)),
                 NullLimit(**_over(file.null_rate, part.null_rate)),
                 part.leave_out,

@@ -134,6 +134,9 @@ def test_freshness_is_of_the_run_date_and_stays_one_alert(tmp_path: Path) -> Non
     # The newest row is of 23:00 on the 29th, the run date ends 49 hours later; 1 hour is usual.
     assert f.key == ("silver.event", "app", "freshness", "", stopped)
     assert (f.value, f.expected, f.upper) == (49, 1, 25)
+    # Where nothing comes on Sundays and Mondays, two days without are nothing on other days either.
+    pauses = [m for m in measures if m.day.weekday() not in (6, 0)]
+    assert found(pauses, tmp_path, off) == {}
     later = judge(measures, rules(tmp_path, off), RUN_DATE + timedelta(days=1), ["app"])
     assert list(later.findings) == [f.key]
 

@@ -202,7 +202,11 @@ class _Series:
         if value is None or len(ages) < self.rules.min_history:
             return
         expected, spread = _usual(ages)
-        upper = expected + max(limit.deviations * spread, limit.min_change)
+        # Days without a row are common where rows are few: nineteen days in twenty say how long.
+        every = [self.run_date - timedelta(days=n) for n in range(1, 7 * self.rules.weeks + 1)]
+        gap = _most([a for d in every if (a := self._age(d)) is not None] or ages)
+        reach = max(limit.deviations * spread, limit.min_change)
+        upper = max(expected + reach, gap + limit.min_change)
         if value > upper:
             newest = _end(self.run_date) - timedelta(hours=value)
             said = (
@@ -241,6 +245,11 @@ def _usual(values: Sequence[float]) -> tuple[float, float]:
     """Median, and the usual deviation from it."""
     middle = median(values)
     return middle, MAD_OF_NORMAL * median(abs(v - middle) for v in values)
+
+
+def _most(values: Sequence[float]) -> float:
+    """The quantile 0.95; between two values the lower."""
+    return sorted(values)[int(0.95 * (len(values) - 1))]
 
 
 def _end(day: date) -> datetime:

@@ -73,6 +73,7 @@ def test_the_dags_are_these_and_import_without_error(airflow: Airflow) -> None:
     names = {
         "ingest",
         "conform",
+        "flag_traffic",
         "sessionize",
         "assemble",
         "match",

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -117,6 +118,13 @@ class Memory:
 
     hold = keep
     settle = keep
+
+    def published(self, name: str) -> bool:
+        return bool(self.rows[name])
+
+    def add(self, name: str, rows: pa.Table) -> int:
+        self.upsert(name, self.spark.createDataFrame(rows))
+        return int(rows.num_rows)
 
     def append(self, name: str, frame: DataFrame) -> int:
         self.upsert(name, frame)

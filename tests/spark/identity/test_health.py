@@ -36,10 +36,15 @@ def test_the_report_is_what_the_rows_say(spark: SparkSession) -> None:
     def read(name: str) -> DataFrame:
         if name == "silver.event_session":
             return sessions
+        if name == "silver.event_traffic":
+            return spark.createDataFrame([], "event_date DATE, event_id STRING, kind STRING")
         found = memory.read(name)
         if name == "silver.event":
             return found.selectExpr(
-                "*", "if(event_id like 'k0%', 'app', 'web') AS channel", "NULL AS invalid_reason"
+                "*",
+                "if(event_id like 'k0%', 'app', 'web') AS channel",
+                "NULL AS invalid_reason",
+                "'page_view' AS event_name",
             )
         return found.selectExpr("*", "'store' AS channel") if "order" in name else found
 

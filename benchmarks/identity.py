@@ -245,7 +245,9 @@ def used() -> tuple[float, float]:
         if int(folder.name) in mine or int(stat[1]) in mine:
             mine.add(int(folder.name))
             cpu += (int(stat[11]) + int(stat[12])) / ticks
-            peak += int(status.split("VmHWM:")[1].split()[0]) / (1 << 20)
+            # A process that has ended and is not yet waited for has no memory.
+            if "VmHWM:" in status:
+                peak += int(status.split("VmHWM:")[1].split()[0]) / (1 << 20)
     return cpu, peak
 
 

@@ -74,7 +74,9 @@ def delivered(landing: Path) -> pd.DataFrame:
             device=null,
             **web,
         ),
-        _CSV.format(files=landing / "pos/*/part-*.csv", member="member_card", email=null, device=null),
+        _CSV.format(
+            files=landing / "pos/*/part-*.csv", member="member_card", email=null, device=null
+        ),
         _CSV.format(
             files=landing / "crm/*/*.csv", member="member_id", email="email", device="device_id"
         ),

@@ -63,6 +63,7 @@ def make_job(spark: SparkSession, tmp_path: Path) -> Callable[..., Job]:
         run_date: date = RUN_DATE,
         conf: Path | None = None,
         lake: Path | None = None,
+        landing: Path | None = None,
         **overrides: object,
     ) -> Job:
         rules = Conf(conf)
@@ -70,7 +71,7 @@ def make_job(spark: SparkSession, tmp_path: Path) -> Callable[..., Job]:
             rules,
             "demo",
             lake=str(lake or tmp_path / "lake"),
-            landing=str(tmp_path / "landing"),
+            landing=str(landing or tmp_path / "landing"),
             **overrides,
         )
         return Job(spark, settings, rules, run_date, name=name)

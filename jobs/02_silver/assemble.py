@@ -15,9 +15,10 @@ from lakecdp.silver.assemble import INPUTS, OUTPUTS, assemble, fingerprint
 def run(job: Job) -> None:
     """Restate touched orders in one batch."""
     strength = list(IdentityRules.load(job.conf).names)
-    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=fingerprint(strength)) as batch:
+    rules = fingerprint(strength, job.settings)
+    with job.batch(inputs=INPUTS, outputs=OUTPUTS, rules=rules) as batch:
         if not batch.nothing_new:
-            assemble(batch, strength)
+            assemble(batch, strength, job.settings)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def beyond(fields: Iterable[Path], mapping: SourceMapping) -> list[Path]:
     whole = {path[:n] for path in named for n in range(1, len(path) + 1)}
 
     def known(path: Path) -> bool:
-        return path in whole or any(path[:n] in named for n in range(1, len(path)))
+        return path in whole or any(path[:n] in named for n in range(len(path)))
 
     return [p for p in fields if p != (WHOLE,) and not known(p)]
 

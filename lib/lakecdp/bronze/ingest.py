@@ -201,7 +201,8 @@ def _drift(source: Source, states: Sequence[FileState], seen: Collection[str]) -
                 f"source {mapping.source}: {state.entry.path} has no column {', '.join(missing)}; "
                 f"it has {', '.join(header)}"
             )
-        more[state.entry.path] = [n for n in header if n not in wanted]
+        if not mapping.takes_all:
+            more[state.entry.path] = [n for n in header if n not in wanted]
     return drift.new_columns(more, seen)
 
 

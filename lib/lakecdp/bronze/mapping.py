@@ -35,6 +35,8 @@ TableName = Literal[
     "ad_spend",
     "calendar_day",
     "indicator",
+    "exchange_rate",
+    "product_cost",
     "control_total",
 ]
 TARGETS: tuple[str, ...] = get_args(TableName)
@@ -53,6 +55,8 @@ DAYS = {
     "footfall": "footfall_date",
 }
 """Tables whose key has the day of their time."""
+WHOLE_RECORD = "$"
+"""Path of a column that is the record itself."""
 ADAPTERS = "adapters"
 """Folder of mappings that are shipped to be put into use by name."""
 DERIVED = {"identifiers", "owner_node", "source", "repairs", "outliers", *DAYS.values()}
@@ -127,7 +131,8 @@ class RawColumn(_Strict):
 
     type: str = "string"
     path: str | None = Field(
-        None, description="JSON path such as $.properties.price; default: the name"
+        None,
+        description="JSON path such as $.properties.price; $ is the whole record; default: the name",
     )
     format: str | None = Field(None, description="Date pattern such as dd/MM/yyyy HH:mm")
     unit: Literal["s", "ms", "us", "auto"] | None = Field(
@@ -391,7 +396,13 @@ class SourceMapping(_Strict):
     @property
     def file_columns(self) -> list[str]:
         """The names that the columns in use have in the files."""
-        return [c.path.removeprefix("$.") if c.path else n for n, c in self.columns.items()]
+        named = {n: c.path for n, c in self.columns.items() if c.path != WHOLE_RECORD}
+        return [p.removeprefix("$.") if p else n for n, p in named.items()]
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether a column is the whole record, so that no field of it is new."""
+        return any(c.path == WHOLE_RECORD for c in self.columns.values())
 
     @property
     def silver_tables(self) -> list[str]:

@@ -55,6 +55,12 @@ CONTRACT = TableContract(
             required=True,
         ),
         column(
+            "margin",
+            "DECIMAL(28,4)",
+            "Amount less cost of all sales and returns, as far as costs are known",
+            required=True,
+        ),
+        column(
             "purchase_cycle_days",
             "DECIMAL(12,2)",
             "Mean days between days with an order; null below two",

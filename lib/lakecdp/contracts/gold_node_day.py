@@ -43,5 +43,11 @@ CONTRACT = TableContract(
             "Amount of products returned (positive)",
             required=True,
         ),
+        column(
+            "margin",
+            "DECIMAL(28,4)",
+            "Amount less cost of sales and returns, as far as costs are known; in currency of the lake",
+            required=True,
+        ),
     ),
 )

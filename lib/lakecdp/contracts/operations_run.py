@@ -60,5 +60,13 @@ CONTRACT = TableContract(
             "ARRAY<STRUCT<target: STRING, kind: STRING, rule: STRING, rows: BIGINT>>",
             "Rows taken in that a rule of conf/repairs.yaml repaired (kind repair) or flagged (outlier)",
         ),
+        column(
+            "amounts",
+            "ARRAY<STRUCT<target: STRING, currency: STRING, amount_in: DECIMAL(38,4), "
+            "amount_out: DECIMAL(38,4), amount_duplicate: DECIMAL(38,4), "
+            "amount_quarantined: DECIMAL(38,4)>>",
+            "What the records of a source amount to by target table: as given, as written (read back), of "
+            "duplicates, refused. Currency is null when they are of several; then numbers are added up",
+        ),
     ),
 )

@@ -45,6 +45,29 @@ CONTRACT = TableContract(
             "Products of the order by category, in order of name",
             required=True,
         ),
+        column(
+            "exchange_rate",
+            "DECIMAL(22,16)",
+            "What a unit of currency is worth in the reporting currency (that of the lake) on order_date; "
+            "null when no rate is known",
+        ),
+        column("reporting_amount", "DECIMAL(28,4)", "amount, in the reporting currency"),
+        column(
+            "reporting_product_amount",
+            "DECIMAL(28,4)",
+            "product_amount, in the reporting currency",
+        ),
+        column(
+            "reporting_cost",
+            "DECIMAL(28,4)",
+            "Cost of the products of a sale or cancellation, in the reporting currency; null unless that "
+            "of each is known",
+        ),
+        column(
+            "reporting_margin",
+            "DECIMAL(28,4)",
+            "reporting_product_amount less reporting_cost",
+        ),
         column("declared_amount", "DECIMAL(18,4)", "Total stated by the source, in currency"),
         column(
             "paid_amount",

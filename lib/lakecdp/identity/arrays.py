@@ -216,7 +216,7 @@ def connected(size: int, a: Ints, b: Ints) -> tuple[int, Ints]:
     """Connected components of a graph.
 
     An identifier with one pair belongs to whatever it is paired with, and most have one: the
-    search is spared them.
+    search is spared them, and knows the others by numbers of their own.
 
     Args:
         size: number of nodes.
@@ -226,16 +226,26 @@ def connected(size: int, a: Ints, b: Ints) -> tuple[int, Ints]:
     Returns:
         how many there are, and the component of each node, from 0.
     """
-    degree = np.bincount(a, minlength=size) + np.bincount(b, minlength=size)
-    alone_b = degree[b] == 1
-    alone_a = degree[a] == 1
-    inner = ~(alone_a | alone_b)
-    kind = np.int32 if size < 1 << 31 else np.int64
-    ends = (a[inner].astype(kind), b[inner].astype(kind))
-    graph = coo_array((np.ones(len(ends[0])), ends), shape=(size, size)).tocsr()
-    label = connected_components(graph, directed=False)[1]
+    alone = (np.bincount(a, minlength=size) + np.bincount(b, minlength=size)) == 1
+    alone_a, alone_b = alone[a], alone[b]
+    leaf = alone_a | alone_b
+    x, y = a[~leaf], b[~leaf]
+    inner = np.zeros(size, dtype=np.bool_)
+    inner[x] = inner[y] = True
+    members = np.flatnonzero(inner)
+    number = np.cumsum(inner) - 1
+    kind = np.int32 if len(members) < 1 << 31 else np.int64
+    ends = (number[x].astype(kind), number[y].astype(kind))
+    shape = (len(members), len(members))
+    graph = coo_array((np.ones(len(x), dtype=np.int8), ends), shape=shape).tocsr()
+    count, found = connected_components(graph, directed=False)
+    # Whoever is at the other end of an only pair, or of no pair, leads a component of its own.
+    leads = ~inner
+    leads[b[alone_b]] = False
+    leads[a[alone_a & ~alone_b]] = False
+    label = np.cumsum(leads) + (count - 1)
+    label[members] = found
     label[b[alone_b]] = label[a[alone_b]]
-    label[a[alone_a]] = label[b[alone_a]]
-    used = np.bincount(label, minlength=1) > 0
-    number = np.cumsum(used) - 1
-    return int(number[-1]) + 1 if size else 0, number[label]
+    rest = alone_a & ~alone_b
+    label[a[rest]] = label[b[rest]]
+    return int(count + leads.sum()), label

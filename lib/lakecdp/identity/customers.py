@@ -178,10 +178,15 @@ def _pairs(graph: Graph, grouping: Grouping, before: Before) -> pd.DataFrame:
     active = np.zeros(len(a), dtype=np.bool_)
     active[:real] = grouping.verdict == OPEN
     by = np.concatenate([places_of(grouping.order), np.arange(real, len(a))])
-    fresh = active & ((prev[a] == NONE) | (prev[b] == NONE))
+    if prev.any():
+        fresh = active & ((prev[a] == NONE) | (prev[b] == NONE))
+        some = active & (prev[a] != prev[b])
+    else:
+        fresh, some = active, np.zeros(len(a), dtype=np.bool_)
+    shut = np.flatnonzero(~active)
+    some[shut] = label[a[shut]] != label[b[shut]]
     # Of the pairs that made a group grow the first alone is told, so the others, nearly all pairs
     # of a first run, need not be looked at.
-    some = np.where(active, prev[a] != prev[b], label[a] != label[b])
     grew = firsts(label[a], int(label.max(initial=-1)) + 1, by[fresh[by]])
     some[grew[grew >= 0]] = True
     at = by[some[by]]

@@ -76,6 +76,19 @@ class Files:
             }
         )
 
+    def links(self) -> pa.Table | None:
+        """Links, closed ones too: node_id, customer_id, since (microseconds), open."""
+        table = self.read("identity.link", ("node_id", "customer_id", "valid_from", "valid_to"))
+        if table is None:
+            return None
+        return pa.table(
+            {
+                **{c: table.column(c) for c in ("node_id", "customer_id")},
+                "since": _micros(table.column("valid_from")),
+                "open": table.column("valid_to").is_null(),
+            }
+        )
+
 
 def coded(texts: pa.ChunkedArray, codes: dict[str, int], other: int) -> np.ndarray:
     """A number for each text of a column of dictionaries."""

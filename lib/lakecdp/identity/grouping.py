@@ -314,8 +314,19 @@ def judge(
 
 
 def _closed(g: Graph) -> tuple[Ints, Ints]:
-    ends = (g.closed[g.a], g.closed[g.b], g.rank[g.a], g.rank[g.b])
-    return judge(*ends, g.grade, g.expired)
+    verdict = np.zeros(len(g.a), dtype=np.int64)
+    because = np.full(len(g.a), -1, dtype=np.int64)
+    shut = g.closed != OPEN
+    some = shut[g.a] | shut[g.b]
+    if g.expired is not None:
+        some |= g.expired
+    at = np.flatnonzero(some)
+    a, b = g.a[at], g.b[at]
+    ends = (g.closed[a], g.closed[b], g.rank[a], g.rank[b])
+    grade = None if g.grade is None else g.grade[at]
+    expired = None if g.expired is None else g.expired[at]
+    verdict[at], because[at] = judge(*ends, grade, expired)
+    return verdict, because
 
 
 def _order(g: Graph) -> Ints:

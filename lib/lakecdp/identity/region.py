@@ -234,7 +234,7 @@ class Lake:
         rules: the same with limits.
         decided: what persons have decided.
         until: end of the run date, microseconds.
-        files: the same nodes and edges by their files, where nothing lies over them.
+        files: the same nodes, edges and links by their files, where nothing lies over them.
     """
 
     nodes: DataFrame
@@ -265,7 +265,10 @@ def everything(lake: Lake) -> Region:
     rows = lake.files.edges() if lake.files else None
     if rows is None:
         rows = evidence_rows(lake.edges).toArrow()
-    return whole(lake, nodes, rows, _links(lake.links).toArrow())
+    links = lake.files.links() if lake.files else None
+    if links is None:
+        links = link_arrays(lake.links).toArrow()
+    return whole(lake, nodes, rows, links)
 
 
 def evidence_rows(edges: DataFrame, *more: Column) -> DataFrame:
@@ -507,7 +510,7 @@ def touched(lake: Lake, starts: Ints) -> Region:
     freed = (was != OPEN) & (closed == OPEN)
     reach = np.unique(np.concatenate([starts, known[b[freed[a]]], known[a[freed[b]]]]))
     customers = _kept_apart(lake, _customers(lake, reach))
-    members = _links(lake.open.join(customers, "customer_id", "left_semi")).toArrow()
+    members = link_arrays(lake.open.join(customers, "customer_id", "left_semi")).toArrow()
     found = _nodes(lake, np.concatenate([ints(members, "node_id"), reach]))
     inside = ints(found, "node_id")
     owners = ids(lake.spark, "node_a", inside)
@@ -556,7 +559,8 @@ def _region(
     return Region(graph, pairs, outside, was, customer, since, lost, created, used)
 
 
-def _links(links: DataFrame) -> DataFrame:
+def link_arrays(links: DataFrame) -> DataFrame:
+    """Links as numbers: node_id, customer_id, since (microseconds), open BOOLEAN."""
     is_open = F.col("valid_to").isNull().alias("open")
     return links.select(
         "node_id", "customer_id", F.unix_micros("valid_from").alias("since"), is_open

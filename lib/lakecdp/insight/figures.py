@@ -52,7 +52,7 @@ class Week:
 
 @dataclass(frozen=True)
 class Sales:
-    """Orders up to the run date, in the currency of the lake.
+    """Orders up to the run date, in the reporting currency, that of the lake.
 
     Attributes:
         first: day of the first order.
@@ -62,9 +62,11 @@ class Sales:
         returned: their amount (positive).
         adjusted: amount of adjustments and stock corrections, signed.
         traced: part (0 to 1) of the value of return lines whose sale is known.
+        margin: amount less cost of the products of sales and cancellations whose costs are known.
+        costed: the amount of those products.
         channels: channels, largest amount first.
         weeks: the last weeks without gaps, oldest first.
-        foreign: orders left out, by their currency.
+        foreign: orders left out because no exchange rate is known, by their currency.
     """
 
     first: date | None = None
@@ -74,6 +76,8 @@ class Sales:
     returned: Decimal = ZERO
     adjusted: Decimal = ZERO
     traced: float | None = None
+    margin: Decimal = ZERO
+    costed: Decimal = ZERO
     channels: tuple[Channel, ...] = ()
     weeks: tuple[Week, ...] = ()
     foreign: dict[str, int] = field(default_factory=dict)

@@ -68,16 +68,14 @@ def collect(job: Job) -> Report:
     links = job.read("identity.link").where("valid_to IS NULL").select("node_id", "customer_id")
     counts = counting(links, job.read("identity.node"), IdentityRules.load(job.conf))
     returned, lines = job.read("silver.return"), job.read("silver.order_line")
-    orders = sales.owned_orders(
-        job.read("silver.order"), lines, counts, job.run_date, s.currency
-    ).persist()
+    orders = sales.owned_orders(job.read("silver.order"), lines, counts, job.run_date).persist()
     crossed = (job.read(t) for t in ("gold.customer_feature", "gold.segment", "gold.score"))
     names = segment_names(job)
     try:
         # Many small queries: the next one is planned while one runs.
         with ThreadPoolExecutor(2, thread_name_prefix="lakecdp-report") as threads:
             people = threads.submit(customers.crossed, *crossed)
-            totals = threads.submit(sales.totals, orders, returned, job.run_date)
+            totals = threads.submit(sales.totals, orders, returned)
             cohorts = threads.submit(sales.cohorts, orders, job.run_date)
             products = threads.submit(sales.top_products, orders, lines, job.run_date)
             categories = threads.submit(sales.top_categories, orders, job.run_date)

@@ -11,6 +11,8 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from lakecdp.insight.figures import ZERO, Channel, Cohort, Sales, Seller, Week, share
+from lakecdp.silver.money import exchanged
+from lakecdp.tags.features import reporting_categories
 
 WEEKS = 60
 """Weeks shown: a little more than a year, so that the same week of the last year is in view."""
@@ -20,7 +22,7 @@ TOP_SELLERS = 10
 
 
 def owned_orders(
-    orders: DataFrame, lines: DataFrame, links: DataFrame, run_date: date, currency: str
+    orders: DataFrame, lines: DataFrame, links: DataFrame, run_date: date
 ) -> DataFrame:
     """Orders up to the run date with their customers; void ones count nowhere.
 
@@ -29,9 +31,9 @@ def owned_orders(
 
     Returns:
         One row per order: order_id, day DATE, week DATE (its Monday), month INT (months since year
-        0), channel, kind, currency, ours BOOLEAN (in the currency of the lake), amount (of a sale:
-        before its returns), returned and product_amount DECIMAL(28,4) in `currency`, categories,
-        customer_id BIGINT or null.
+        0), channel, kind, currency, ours BOOLEAN (its amounts are known in the reporting currency),
+        amount (of a sale: before its returns), returned, product_amount and margin DECIMAL(28,4),
+        categories, all in the reporting currency, rate (of its day), customer_id BIGINT or null.
     """
     day, sale = F.col("order_date"), F.col("kind") == "sale"
     back = (
@@ -39,9 +41,11 @@ def owned_orders(
         .groupBy("order_id")
         .agg(F.sum("amount").alias("_back"), F.sum(F.abs("amount")).alias("_size"))
     )
-    amount = F.col("amount") - F.when(sale, F.coalesce("_back", F.lit(0))).otherwise(0)
-    size = F.when(sale, F.coalesce("_size", F.lit(0)))
-    size = size.when(F.col("kind") == "cancellation", F.abs("amount")).otherwise(0)
+    rate = F.col("exchange_rate")
+    back_of_sale = exchanged(F.coalesce("_back", F.lit(0)), rate)
+    amount = F.col("reporting_amount") - F.when(sale, back_of_sale).otherwise(0)
+    size = F.when(sale, exchanged(F.coalesce("_size", F.lit(0)), rate))
+    size = size.when(F.col("kind") == "cancellation", F.abs("reporting_amount")).otherwise(0)
     return (
         orders.where((day <= F.lit(run_date)) & (F.col("kind") != "void"))
         .join(links.withColumnRenamed("node_id", "owner_node"), "owner_node", "left")
@@ -54,23 +58,24 @@ def owned_orders(
             "channel",
             "kind",
             "currency",
-            (F.col("currency") == currency).alias("ours"),
+            rate.isNotNull().alias("ours"),
             amount.cast("decimal(28,4)").alias("amount"),
             size.cast("decimal(28,4)").alias("returned"),
-            "product_amount",
-            "categories",
+            F.col("reporting_product_amount").alias("product_amount"),
+            F.col("reporting_margin").alias("margin"),
+            reporting_categories().alias("categories"),
+            rate.alias("rate"),
             "customer_id",
         )
     )
 
 
-def totals(orders: DataFrame, returns: DataFrame, run_date: date) -> Sales:
+def totals(orders: DataFrame, returns: DataFrame) -> Sales:
     """Sales in all, by channel and by week.
 
     Args:
         orders: from `owned_orders`.
         returns: silver.return.
-        run_date: the last day that counts.
     """
     rows = (
         orders.groupBy("week", "channel", "kind", "currency", "ours")
@@ -79,6 +84,8 @@ def totals(orders: DataFrame, returns: DataFrame, run_date: date) -> Sales:
             F.sum("amount").alias("amount"),
             F.sum("returned").alias("returned"),
             F.count_if(F.expr("kind = 'cancellation' OR returned > 0")).alias("returns"),
+            F.sum("margin").alias("margin"),
+            F.sum(F.when(F.col("margin").isNotNull(), F.col("product_amount"))).alias("costed"),
             F.count_if(F.col("customer_id").isNull()).alias("anonymous"),
             F.sum(F.when(F.col("customer_id").isNull(), F.col("amount"))).alias("anonymous_amount"),
             F.min("day").alias("first"),
@@ -103,7 +110,9 @@ def totals(orders: DataFrame, returns: DataFrame, run_date: date) -> Sales:
         returns=sum(r["returns"] for r in (*sold, *back)),
         returned=total((*sold, *back), "returned"),
         adjusted=total(rest, "amount"),
-        traced=traced(returns, run_date),
+        traced=traced(returns, orders),
+        margin=total((*sold, *back), "margin"),
+        costed=total((*sold, *back), "costed"),
         channels=_channels(sold),
         weeks=_weeks(sold, back),
         foreign=dict(sorted(foreign.items())),
@@ -152,14 +161,12 @@ def _weeks(sold: Sequence[Row], back: Sequence[Row]) -> tuple[Week, ...]:
     return tuple(weeks)
 
 
-def traced(returns: DataFrame, run_date: date) -> float | None:
+def traced(returns: DataFrame, orders: DataFrame) -> float | None:
     """Part of the value of return lines whose sale is known."""
-    known = F.when(F.col("sale_line_id") != "", F.col("amount")).otherwise(0)
-    row = (
-        returns.where(F.col("order_date") <= F.lit(run_date))
-        .agg(F.sum(known).alias("known"), F.sum("amount").alias("amount"))
-        .first()
-    )
+    valued = returns.join(orders.select("order_id", "rate"), "order_id")
+    amount = exchanged(F.col("amount"), F.col("rate"))
+    known = F.when(F.col("sale_line_id") != "", amount).otherwise(0)
+    row = valued.agg(F.sum(known).alias("known"), F.sum(amount).alias("amount")).first()
     return share(row["known"], row["amount"]) if row is not None and row["amount"] else None
 
 
@@ -239,7 +246,7 @@ def top_products(orders: DataFrame, lines: DataFrame, run_date: date) -> tuple[S
         (F.col("kind") == "sale")
         & F.col("ours")
         & (F.col("day") > F.lit(run_date - timedelta(days=2 * RECENT_DAYS)))
-    ).select("order_id", "day")
+    ).select("order_id", "day", "rate")
     sold = lines.where(
         "line_type = 'sale' AND item_type = 'product' AND product_id IS NOT NULL"
     ).select(
@@ -250,7 +257,12 @@ def top_products(orders: DataFrame, lines: DataFrame, run_date: date) -> tuple[S
         F.col("quantity").alias("units"),
         "amount",
     )
-    dated = sold.join(wanted, "order_id").withColumn("at", F.struct("day", "order_id", "line_id"))
+    dated = sold.join(wanted, "order_id").withColumns(
+        {
+            "at": F.struct("day", "order_id", "line_id"),
+            "amount": exchanged(F.col("amount"), F.col("rate")),
+        }
+    )
     return _sellers(dated, run_date)
 
 

@@ -206,12 +206,15 @@ class Batch:
             the tables of which an expectation marked `warn` does not hold.
 
         Raises:
-            LostRowsError: rows do not balance.
+            LostRowsError: rows or amounts do not balance.
             GateError: an expectation marked `fail` does not hold.
         """
         lost = [b for p in self.parts for b in p.balances if not b.holds]
         if lost:
             raise LostRowsError(f"{self._step.job}: rows do not balance: {lost}")
+        untrue = [a for p in self.parts for a in p.amounts if not a.holds]
+        if untrue:
+            raise LostRowsError(f"{self._step.job}: amounts do not balance: {untrue}")
         for name in [t for t in self._outputs if t in self._versions]:
             version = self._versions[name]
             found = self._judge.result(name, version, self._written_by)
@@ -267,6 +270,7 @@ class Batch:
             rows_quarantined=s.rows_quarantined,
             balance=part.balances,
             applied=part.applied,
+            amounts=part.amounts,
             versions={} if part.nothing_new else self._versions,
             gates=json.dumps(self.gate_results, default=str) if self.gate_results else None,
             code_version=lakecdp.__version__,

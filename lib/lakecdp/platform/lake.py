@@ -36,6 +36,12 @@ METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 PRUNE_LIMIT = 400
 LOOK_BACK = 20
 ROWS_PER_FILE = 4_000_000
+FEW_FILES = 32
+"""Spark lists as many paths without a job of its own."""
+SMALL_TABLE = 8 << 20
+"""Bytes up to which a table is read by its files, and a merge writes files anew."""
+REWRITE = "spark.databricks.delta.merge.deletionVectors.persistent"
+"""Whether a merge marks rows as deleted in their files, which only Delta can read then."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,17 @@ class Lake:
     def bytes(self, name: str) -> int:
         """Size of a table's data files; 0 when it does not exist."""
         found = self._snapshot(name)
-        # Delta may run a query for it, in the session that is active in this thread: a job that
-        # looks at a table not published yet before any other has none.
+        if int(found.version()) < 0:
+            return 0
+        # The checksum of the version says it; without one Delta runs a query over its whole log.
+        checksum = found.checksumOpt()
+        if checksum.isDefined():
+            return int(checksum.get().tableSizeBytes())
+        # In the session that is active in this thread: a job that looks at a table not published yet
+        # before any other has none.
         jvm: Any = self.spark._jvm
         jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
-        return int(found.sizeInBytes()) if int(found.version()) >= 0 else 0
+        return int(found.sizeInBytes())
 
     def last_metadata(self, name: str, key: str) -> dict[str, Any] | None:
         """What the last commit of a table says of itself, by its commit file alone.
@@ -147,8 +159,12 @@ class Lake:
         Columns that the contract has gained since are there, without a value.
         """
         contract = contracts.table(name)
-        if self.version(name) is None:
+        current = self.version(name)
+        if current is None:
             return self.empty(contract)
+        files = self._plain_files(contract, current if version is None else version)
+        if files is not None:
+            return self._of_files(contract, files)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -158,6 +174,31 @@ class Lake:
         return (
             rows.withColumns({c.name: F.lit(None).cast(c.type) for c in gained}) if gained else rows
         )
+
+    def _plain_files(self, contract: TableContract, version: int) -> list[Path] | None:
+        """The files of a small table where they tell its rows without Delta.
+
+        Delta rebuilds the state of a table by a query before the first scan of each version; for a
+        small table that takes several times as long as the scan.
+        """
+        root = urlsplit(self.path(contract.name))
+        if root.scheme not in ("", "file") or GLOB & set(root.path):
+            return None
+        folder = Path(unquote(root.path))
+        names = _files_by_commits(folder / "_delta_log", version)
+        if names is None or len(names) > FEW_FILES:
+            return None
+        paths = [folder / n for n in names]
+        try:
+            return paths if sum(p.stat().st_size for p in paths) <= SMALL_TABLE else None
+        except FileNotFoundError:
+            return None
+
+    def _of_files(self, contract: TableContract, files: Sequence[Path]) -> DataFrame:
+        if not files:
+            return self.empty(contract)
+        columns = ", ".join(f"`{c.name}` {c.type}" for c in contract.all_columns)
+        return self.spark.read.schema(columns).parquet(*map(str, files))
 
     def arrow(
         self, name: str, columns: Sequence[str], version: int | None = None
@@ -180,10 +221,14 @@ class Lake:
         there = int(snapshot.version())
         if there < 0 or version not in (None, there) or root.scheme not in ("", "file"):
             return None
-        log = DataFrame(snapshot.allFiles().toDF(), self.spark)
-        files = log.select("path", F.col("deletionVector").isNull()).collect()
-        paths = [Path(unquote(root.path)) / unquote(r[0]) for r in files]
-        if not all(r[1] for r in files) or not all(p.is_file() for p in paths):
+        folder = Path(unquote(root.path))
+        names = _files_by_commits(folder / "_delta_log", there)
+        if names is None:
+            log = DataFrame(snapshot.allFiles().toDF(), self.spark)
+            found = log.select("path", F.col("deletionVector").isNull()).collect()
+            names = [unquote(r[0]) for r in found] if all(r[1] for r in found) else None
+        paths = [folder / n for n in names or ()]
+        if names is None or not all(p.is_file() for p in paths):
             return None
         parts = []
         for path in paths:
@@ -200,7 +245,7 @@ class Lake:
                     coerce_int96_timestamp_unit="us",
                 )
             )
-        return pa.concat_tables(parts).unify_dictionaries() if parts else None
+        return pa.concat_tables(parts).unify_dictionaries() if parts else _no_rows(name, columns)
 
     def read_added(self, name: str, after: int) -> DataFrame:
         """Rows in the files that the commits after a version added; may hold older rows too."""
@@ -292,7 +337,10 @@ class Lake:
         log = delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
         jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
         read = [delta.actions.Action.fromJson(a) for a in actions]
-        operation = getattr(delta, "DeltaOperations$ManualUpdate$").__getattr__("MODULE$")
+        # Named as what it is, an append: after a ManualUpdate Delta would not derive the checksum of
+        # the version from the one before, and read the whole log instead, for seconds.
+        mode, none = jvm.org.apache.spark.sql.SaveMode.Append, jvm.scala.Option.empty()
+        operation = getattr(delta, "DeltaOperations$Write")(mode, *[none] * 8)
         with self._statements:
             self.spark.conf.set(METADATA, json.dumps(dict(meta)))
             try:
@@ -352,6 +400,7 @@ class Lake:
             f"ON {' AND '.join(m for m in matches if m)} {' '.join(clauses)}",
             frame,
             meta,
+            contract.name,
         )
 
     def delete(
@@ -364,18 +413,21 @@ class Lake:
             "WHEN MATCHED THEN DELETE",
             keys.select(*on).distinct(),
             meta,
+            contract.name,
         )
 
-    def _sql(self, text: str, frame: DataFrame, meta: Mapping[str, Any]) -> MergeCounts:
+    def _sql(self, text: str, frame: DataFrame, meta: Mapping[str, Any], name: str) -> MergeCounts:
         view = f"lakecdp_merge_source_{threading.get_ident()}"
         frame.createOrReplaceTempView(view)
         # A statement takes its metadata from the session, so they go one by one.
         with self._statements:
             self.spark.conf.set(METADATA, json.dumps(dict(meta)))
+            self.spark.conf.set(REWRITE, str(self.bytes(name) > SMALL_TABLE).lower())
             try:
                 row = self.spark.sql(text.format(frame=view)).first()
             finally:
                 self.spark.conf.unset(METADATA)
+                self.spark.conf.unset(REWRITE)
                 self.spark.catalog.dropTempView(view)
         if row is None:
             return MergeCounts()
@@ -412,6 +464,14 @@ def _snapshot_at(spark: SparkSession, path: str) -> Any:
     return log.update(False, empty, empty)
 
 
+def _files_by_commits(log: Path, version: int) -> list[str] | None:
+    """The data files of a table by its commits from the first one on; None where these do not tell."""
+    commits = [log / commit_name(v) for v in range(version + 1)]
+    if not all(c.is_file() for c in commits):
+        return None
+    return added_files(c.read_text(encoding="utf-8") for c in commits)
+
+
 def delta_version(spark: SparkSession, path: str) -> int:
     """Current version of any Delta table; -1 when there is none."""
     return int(_snapshot_at(spark, path).version())
@@ -426,6 +486,16 @@ _PLAIN = {
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us", "UTC"),
 }
+
+
+def _no_rows(name: str, columns: Sequence[str]) -> pa.Table | None:
+    """What `Lake.arrow` gives of a table without files; None where a type is not plain."""
+    kinds = {c.name: _PLAIN.get(c.type) for c in contracts.table(name).all_columns}
+    if not all(kinds.get(c) for c in columns):
+        return None
+    texts = pa.dictionary(pa.int32(), pa.string())
+    fields = [pa.field(c, texts if kinds[c] == pa.string() else kinds[c]) for c in columns]
+    return pa.schema(fields).empty_table()
 
 
 def _texts(rows: pa.Table) -> list[str]:

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,6 +42,30 @@ class Balance:
         """Whether nothing was lost, and nothing came from nowhere."""
         parts = (self.rows_out, self.rows_duplicate, self.rows_quarantined)
         return self.rows_in == sum(parts) and min(parts) >= 0
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Amounts of one target table in one batch: in = out + duplicate + quarantined.
+
+    Attributes:
+        currency: None when they are of several currencies, and added up as numbers.
+        duplicates: rows that the duplicate amount is of.
+    """
+
+    target: str
+    currency: str | None
+    amount_in: Decimal
+    amount_out: Decimal
+    amount_duplicate: Decimal
+    amount_quarantined: Decimal
+    duplicates: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was written amounts to what came, where no duplicate has a part in it."""
+        parts = (self.amount_out, self.amount_duplicate, self.amount_quarantined)
+        return self.amount_in == sum(parts) and bool(self.duplicates or not self.amount_duplicate)
 
 
 @dataclass(frozen=True)
@@ -94,6 +118,7 @@ class Entry:
     rows_quarantined: int | None = None
     balance: list[Balance] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
+    amounts: list[Amounts] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
     gates: str | None = None
     code_version: str = ""
@@ -277,7 +302,8 @@ class Ledger:
             e.run_seq, e.run_id, e.job, e.unit, e.run_date, e.started_at, finished_at, seconds,
             e.outcome, e.rows_in, e.rows_out, e.rows_duplicate, e.rows_quarantined, balance,
             e.versions, e.published, e.state, e.gates, e.code_version, e.message,
-            [(a.target, a.kind, a.rule, a.rows) for a in e.applied] or None, e.run_seq,
+            [(a.target, a.kind, a.rule, a.rows) for a in e.applied] or None,
+            [astuple(a)[:-1] for a in e.amounts] or None, e.run_seq,
         )  # fmt: skip
 
 

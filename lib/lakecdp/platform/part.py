@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from lakecdp.platform.ledger import Applied, Balance, Consumed, Ledger
+from lakecdp.platform.ledger import Amounts, Applied, Balance, Consumed, Ledger
 
 
 @dataclass
@@ -67,6 +67,7 @@ class Part:
         nothing_new: no input was published anew, rules (and, for daily jobs, date) are the same.
         summary: for the display and the ledger.
         balances: its accounts by target.
+        amounts: its amounts by target, where it has some.
         applied: rows that rules repaired or flagged, by target and rule.
         warning: what is not as it should be although nothing failed; the batch has warned then.
     """
@@ -85,6 +86,7 @@ class Part:
         self.nothing_new = unit.idle or (bool(unit.inputs) and same)
         self.summary = Summary(step.job, unit.name)
         self.balances: list[Balance] = []
+        self.amounts: list[Amounts] = []
         self.applied: list[Applied] = []
         self.warning = ""
 
@@ -99,6 +101,10 @@ class Part:
     ) -> None:
         """State the account of one target; the batch fails when it does not balance."""
         self.balances.append(Balance(target, rows_in, rows_out, duplicate, quarantined))
+
+    def reconcile(self, amounts: Amounts) -> None:
+        """State the amounts of one target; the batch fails when they do not balance."""
+        self.amounts.append(amounts)
 
     def apply(self, target: str, rows: Mapping[tuple[str, str], int]) -> None:
         """State how many rows of a target rules were applied to.

@@ -112,6 +112,9 @@ class Settings(_Strict):
     currency: str = Field(
         "EUR", pattern=r"^[A-Z]{3}$", description="Currency of the lake (ISO 4217)"
     )
+    exchange_rate_days: int = Field(
+        7, ge=1, le=366, description="Days that an exchange rate holds, its own day included"
+    )
     language: str = Field("en", pattern=r"^(en|zh)$", description="Language of reports")
     phone_region: str | None = Field(
         None, pattern=r"^[A-Z]{2}$", description="Country of phone numbers that have no prefix"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp.platform.batch import Batch
-from lakecdp.silver.orders import assembled, touched_orders, with_category
+from lakecdp.platform.settings import Settings
+from lakecdp.silver.money import Money, costed, rates_of, reported, wanted
+from lakecdp.silver.orders import assembled, touched_orders, with_catalogue
+from lakecdp.silver.restate import days_of, on_days
 from lakecdp.silver.returns import matched, movements
 
 HEADER, LINE, PAYMENT, PRODUCT = (
@@ -15,31 +20,37 @@ HEADER, LINE, PAYMENT, PRODUCT = (
     "silver.payment",
     "silver.product",
 )
+RATE, COST = "silver.exchange_rate", "silver.product_cost"
 VACATED, ORDER, RETURN = "silver.vacated", "silver.order", "silver.return"
 LEFT = "silver.vacated_order"
-INPUTS = (HEADER, LINE, PAYMENT, PRODUCT, VACATED)
+INPUTS = (HEADER, LINE, PAYMENT, PRODUCT, RATE, COST, VACATED)
 OUTPUTS = (ORDER, RETURN, LEFT)
-VERSION = "2"
+VERSION = "3"
 
 
-def fingerprint(strength: list[str]) -> str:
+def fingerprint(strength: list[str], settings: Settings) -> str:
     """Changes whenever the same records may be put together otherwise."""
-    return f"{VERSION}:{','.join(strength)}"
+    money = f"{settings.currency}:{settings.exchange_rate_days}"
+    return f"{VERSION}:{','.join(strength)}:{money}"
 
 
-def assemble(batch: Batch, strength: list[str]) -> None:
+def assemble(batch: Batch, strength: list[str], settings: Settings) -> None:
     """Recompute touched orders and returns, and write those that differ.
 
     Args:
         batch: the batch; inputs and outputs as named in this module.
         strength: identifier types, strongest first.
+        settings: the reporting currency, and how long rates hold.
     """
-    lines = with_category(batch.read(LINE), batch.read(PRODUCT))
-    touched = _touched(batch, lines).persist()
+    money = _money(batch, settings)
+    lines = with_catalogue(batch.read(LINE), batch.read(PRODUCT))
+    touched = _touched(batch, lines, money).persist()
     headers = _of(batch.read(HEADER), touched)
-    orders = assembled(
-        headers, _of(lines, touched), _of(batch.read(PAYMENT), touched), strength
-    ).persist()
+    rates = batch.keep(rates_of(wanted(headers, money), money)) if money.rates else None
+    days = headers.select("order_id", F.col("order_date").alias("day"))
+    priced = costed(_of(lines, touched), days, rates, money)
+    payments = _of(batch.read(PAYMENT), touched)
+    orders = reported(assembled(headers, priced, payments, strength), rates, money).persist()
     before = _of(batch.read(ORDER), touched)
     counts = batch.upsert(ORDER, orders, update_when=differs(ORDER))
     gone = before.join(orders.select("order_id"), "order_id", "left_anti").select("order_id")
@@ -64,18 +75,52 @@ def differs(name: str) -> str:
     return " OR ".join(f"NOT (t.`{c}` <=> s.`{c}`)" for c in contracts.table(name).compared)
 
 
-def _touched(batch: Batch, lines: DataFrame) -> DataFrame:
-    recategorised = lines.limit(0)
-    if not batch.full:
-        changed = batch.new_rows(VACATED).select("product_id").where("product_id IS NOT NULL")
-        recategorised = lines.join(changed, "product_id", "left_semi")
-    return touched_orders(
-        batch.new_rows(HEADER),
-        batch.new_rows(LINE),
-        batch.new_rows(PAYMENT),
-        batch.new_rows(VACATED),
-        recategorised,
-    )
+def _money(batch: Batch, settings: Settings) -> Money:
+    """What amounts are converted and costed by; tables that hold nothing are left aside."""
+    rates, costs = (batch.read(n) if batch.published(n) else None for n in (RATE, COST))
+    foreign: list[str] = []
+    if rates is not None:
+        named = [
+            f.select("currency")
+            for f in (batch.read(PRODUCT).where("cost IS NOT NULL"), costs)
+            if f
+        ]
+        every = named[0].union(named[-1]).where(F.col("currency") != settings.currency).distinct()
+        foreign = sorted(r["currency"] for r in every.collect())
+    return Money(settings.currency, settings.exchange_rate_days, rates, costs, foreign)
+
+
+def _touched(batch: Batch, lines: DataFrame, money: Money) -> DataFrame:
+    vacated = batch.new_rows(VACATED)
+    new = [batch.new_rows(t) for t in (HEADER, LINE, PAYMENT)]
+    if batch.full:
+        return touched_orders(new, vacated, [])
+    return touched_orders(new, vacated, [*_repriced(batch, lines), *_exchanged(batch, money)])
+
+
+def _repriced(batch: Batch, lines: DataFrame) -> list[DataFrame]:
+    """Lines of products whose category or cost has changed."""
+    vacated = batch.new_rows(VACATED).where("product_id IS NOT NULL")
+    since = batch.new_rows(COST).select("product_id", F.col("cost_from").alias("day"))
+    changed = vacated.select("product_id", "day").unionByName(since).groupBy("product_id")
+    # A category, or a cost of the catalogue, is of no day: it counts from the first one on.
+    first = F.when(F.count_if(F.col("day").isNull()) == 0, F.min("day")).alias("first")
+    concerned = batch.keep(changed.agg(first))
+    if concerned.isEmpty():
+        return []
+    later = F.coalesce(F.col("order_date") >= F.col("first"), F.lit(True))
+    return [lines.join(concerned, "product_id").where(later)]
+
+
+def _exchanged(batch: Batch, money: Money) -> list[DataFrame]:
+    """Orders with an amount or a cost that a new or deleted rate concerns."""
+    gone = batch.new_rows(VACATED).where(F.col("target") == RATE).select("day")
+    found = days_of(batch.new_rows(RATE).select("rate_date"), gone)
+    if found == frozenset():
+        return []
+    held = found and frozenset(d + timedelta(n) for d in found for n in range(money.days))
+    foreign = F.lit(bool(money.foreign_costs)) | (F.col("currency") != money.currency)
+    return [on_days(batch.read(HEADER), held, "order_date").where(foreign)]
 
 
 def _of(rows: DataFrame, orders: DataFrame) -> DataFrame:

@@ -39,6 +39,8 @@ TIMES = {
     "ad_spend": (None, None),
     "calendar_day": (None, None),
     "indicator": (None, None),
+    "exchange_rate": (None, None),
+    "product_cost": (None, None),
     "control_total": (None, None),
 }
 CONTENT_IDS = {
@@ -185,6 +187,8 @@ def _defaults(source: Source, target: Target, meaning: Meaning) -> Mapping[str, 
     mapping = source.mapping
     currency = F.lit(mapping.currency or meaning.currency)
     common = {"channel": F.lit(mapping.channel), "currency": currency}
+    if target.table == "exchange_rate":
+        return {"base_currency": currency}
     if target.table == "order_line":
         price = F.expr(target.columns["unit_price"]) if "unit_price" in target.columns else None
         units = F.expr(target.columns["quantity"]) if "quantity" in target.columns else F.lit(1)

@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 from lakecdp import contracts
 from lakecdp.bronze.mapping import TARGETS, Source, load_sources
 from lakecdp.governance.identifiers import IdentityRules, clear_values
-from lakecdp.platform.batch import Batch, LostRowsError
+from lakecdp.platform.batch import Batch
 from lakecdp.platform.part import Part
 from lakecdp.platform.quality import reasons, suite
 from lakecdp.platform.settings import Conf, Settings
+from lakecdp.silver.accounts import AMOUNTS, Account, Named, count, measures, share_out
 from lakecdp.silver.canonical import (
     REASON,
-    TIMES,
     Meaning,
     canonical,
     latest,
@@ -30,9 +30,9 @@ from lakecdp.silver.canonical import (
 )
 from lakecdp.silver.repair_rules import RepairRules
 from lakecdp.silver.typed import PROBLEMS
+from lakecdp.silver.vacate import COUNTED, PRODUCT, VACATED, gone_for_good, revalued, vacate
 
-QUARANTINE, IDENTIFIER, VACATED = "silver.quarantine", "silver.identifier", "silver.vacated"
-PRODUCT, ATTRIBUTE = "silver.product", "silver.attribute"
+QUARANTINE, IDENTIFIER = "silver.quarantine", "silver.identifier"
 FRESH = (
     "event",
     "order_line",
@@ -44,9 +44,6 @@ FRESH = (
     "footfall",
     "control_total",
 )
-COUNTED = ("event", "order_header", "order_line")
-Named = tuple[str, str]
-"""Kind of a rule of conf/repairs.yaml, and its name."""
 PLACE = ["source", "file", "line", "target"]
 LATER = "struct(s._version_at, s._content) > struct(t._version_at, t._content)"
 
@@ -81,21 +78,6 @@ def fingerprint(source: Source, meaning: Meaning) -> str:
         *[suite(t).fingerprint for t in source.mapping.silver_tables],
         *meaning.repairs.dump([t.table for t in source.mapping.targets], source.mapping.source),
     )
-
-
-@dataclass
-class Account:
-    """Rows of one source and target in one batch."""
-
-    rows_in: int = 0
-    refused: int = 0
-    written: int = 0
-    applied: dict[Named, int] = field(default_factory=dict)
-
-    @property
-    def duplicate(self) -> int:
-        """Rows that were there already, or that a later version of the same key replaced."""
-        return self.rows_in - self.refused - self.written
 
 
 @dataclass(frozen=True)
@@ -212,6 +194,8 @@ def _account(d: Delivery, bad: int, accounts: Mapping[str, Mapping[str, Account]
             quarantined=a.refused,
         )
         d.part.apply(name, a.applied)
+        if name in AMOUNTS:
+            d.part.reconcile(a.amounts(name))
     main = next(iter(mine.values()))
     d.part.count(
         rows_in=main.rows_in + bad,
@@ -256,48 +240,11 @@ def _write(
     else:
         restated = next((d for d, _ in made if d.restate), None)
         rows = batch.hold(rows)
-        _count(rows, accounts, rules)
+        count(name, rows, accounts, rules)
         written = _further(batch, name, rows, accounts, restated)
-    _share_out(batch, name, accounts, written)
+    share_out(batch, name, accounts, written)
     some = any(a.refused for a in accounts.values())
     return _Made(accounts, _refusals(rows, None, name, F.col(REASON)) if some else None)
-
-
-def _share_out(batch: Batch, name: str, accounts: dict[str, Account], written: int) -> None:
-    """Say how many of the rows written are of each source.
-
-    Raises:
-        LostRowsError: the shares are not all that was written.
-    """
-    if len(accounts) == 1:
-        next(iter(accounts.values())).written = written
-    elif written:
-        for row in batch.written(name).groupBy("source").count().collect():
-            accounts[row["source"]].written = row["count"]
-    shares = {s: a.written for s, a in accounts.items()}
-    if sum(shares.values()) != written:
-        raise LostRowsError(f"{name}: {written} rows were written, by source {shares}")
-
-
-def _measures(rules: Sequence[Named], own: Column | None = None) -> dict[str, Column]:
-    """Rows, refused rows and rows by rule: name of the measure -> aggregate.
-
-    Args:
-        rules: the rules for the table.
-        own: which rows are counted; None: all.
-    """
-    own = F.lit(True) if own is None else own
-    refused = F.col(REASON).isNotNull()
-    found = {"rows": F.count_if(own), "refused": F.count_if(own & refused)}
-    for i, (kind, rule) in enumerate(rules):
-        has = F.coalesce(F.array_contains(f"{kind}s", rule), F.lit(False))
-        found[f"rule_{i}"] = F.count_if(own & ~refused & has)
-    return found
-
-
-def _note(account: Account, found: Mapping[str, int], rules: Sequence[Named]) -> None:
-    account.rows_in, account.refused = int(found["rows"]), int(found["refused"])
-    account.applied = {rule: int(found[f"rule_{i}"]) for i, rule in enumerate(rules)}
 
 
 def _first(
@@ -312,28 +259,20 @@ def _first(
     counts = [
         measure.alias(f"{what}_of_{i}")
         for i, source in enumerate(accounts)
-        for what, measure in _measures(rules, F.col("source") == source).items()
+        for what, measure in measures(name, rules, F.col("source") == source).items()
     ]
     counted = rows.observe(seen, *counts)
     good = latest(counted.where(~refused), contracts.table(name).key)
     written = batch.append(name, good)
     if name == PRODUCT:
-        _recategorised(batch, batch.written(name))
+        revalued(batch, batch.written(name))
     if not written:
         # Adaptive execution drops a stage that gives no row, and with it what was observed there.
-        _count(rows, accounts, rules)
+        count(name, rows, accounts, rules)
         return 0
     for i, account in enumerate(accounts.values()):
-        _note(account, {w: seen.get[f"{w}_of_{i}"] for w in _measures(rules)}, rules)
+        account.note({w: seen.get[f"{w}_of_{i}"] for w in measures(name, rules)}, rules)
     return written
-
-
-def _count(rows: DataFrame, accounts: dict[str, Account], rules: Sequence[Named]) -> None:
-    """Count the rows of each source: all, those refused, and those that rules were applied to."""
-    measures = _measures(rules)
-    counts = rows.groupBy("source").agg(*[m.alias(what) for what, m in measures.items()])
-    for row in counts.collect():
-        _note(accounts[row["source"]], row.asDict(), rules)
 
 
 def _further(
@@ -355,10 +294,10 @@ def _merge(batch: Batch, name: str, good: DataFrame) -> int:
     good = batch.hold(good)
     counts = batch.upsert(name, good, update_when=LATER, mostly_new=table in FRESH)
     if name == PRODUCT and counts.written:
-        _recategorised(batch, batch.written(name))
-    if counts.updated and table in COUNTED:
+        revalued(batch, batch.written(name))
+    if counts.updated and name in COUNTED:
         keys = good.select(*contract.key)
-        _vacate(batch, name, batch.read(name).join(keys, list(contract.key), "left_semi"))
+        vacate(batch, name, batch.read(name).join(keys, list(contract.key), "left_semi"))
     return counts.written
 
 
@@ -371,44 +310,14 @@ def _restate(batch: Batch, name: str, good: DataFrame, restated: Delivery) -> in
     gone = mine.join(good.select(*contract.key), list(contract.key), "left_anti")
     deleted = batch.delete_keys(name, gone.select(*contract.key), contract.key)
     if name == PRODUCT and counts.written + deleted:
-        gone = gone.withColumn("category", F.lit(None).cast("string"))
-        _recategorised(batch, batch.written(name).select(*gone.columns).unionByName(gone))
-    if counts.updated + deleted and name.removeprefix("silver.") in COUNTED:
-        _vacate(batch, name, mine)
-    elif deleted and (name == ATTRIBUTE or TIMES[name.removeprefix("silver.")][1]):
-        _vacate(batch, name, gone)
+        kinds = {c: F.lit(None).cast(gone.schema[c].dataType) for c in ("category", "cost")}
+        gone = gone.withColumns(kinds)
+        revalued(batch, batch.written(name).select(*gone.columns).unionByName(gone))
+    if counts.updated + deleted and name in COUNTED:
+        vacate(batch, name, mine)
+    elif deleted:
+        gone_for_good(batch, name, gone)
     return counts.written
-
-
-def _vacate(batch: Batch, name: str, before: DataFrame) -> None:
-    """Note where rows counted before they were updated, so that those partials are computed again."""
-    day = TIMES[name.removeprefix("silver.")][1]
-    order = F.col("order_id") if name.startswith("silver.order") else F.lit(None)
-    owned = "owner_node" in before.columns
-    left = before.select(
-        F.lit(name).alias("target"),
-        (F.col("owner_node") if owned else F.lit(None)).alias("owner_node"),
-        (F.col(day) if day else F.lit(None)).alias("day"),
-        order.alias("order_id"),
-        F.lit(None).alias("product_id"),
-    ).distinct()
-    batch.append(VACATED, left)
-
-
-def _recategorised(batch: Batch, products: DataFrame) -> None:
-    """Note products whose category is another than before, so that their orders are summed anew.
-
-    Args:
-        batch: the batch.
-        products: the products as they are now, those deleted without a category.
-    """
-    before = batch.read(PRODUCT).select("product_id", F.col("category").alias("_before"))
-    changed = products.join(before, "product_id", "left").where("NOT (category <=> _before)")
-    nothing = {n: F.lit(None) for n in ("owner_node", "day", "order_id")}
-    noted = changed.select(F.lit(PRODUCT).alias("target"), "product_id").withColumns(nothing)
-    noted = batch.hold(noted)
-    if not noted.isEmpty():
-        batch.append(VACATED, noted)
 
 
 def _refusals(rows: DataFrame, source: str | None, target: str, reason: Column) -> DataFrame:

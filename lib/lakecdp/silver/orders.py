@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -12,25 +14,19 @@ UNITS = "decimal(28,3)"
 
 
 def touched_orders(
-    headers: DataFrame,
-    lines: DataFrame,
-    payments: DataFrame,
-    vacated: DataFrame,
-    recategorised: DataFrame,
+    fresh: Sequence[DataFrame], vacated: DataFrame, revalued: Sequence[DataFrame]
 ) -> DataFrame:
     """Orders whose totals may have changed.
 
     Args:
-        headers: new rows of silver.order_header.
-        lines: new rows of silver.order_line.
-        payments: new rows of silver.payment.
+        fresh: new rows of silver.order_header, silver.order_line and silver.payment.
         vacated: new rows of silver.vacated.
-        recategorised: lines of products whose category has changed.
+        revalued: orders, or lines of them, whose category, cost or exchange rate has changed.
 
     Returns:
         One row per order: order_id STRING.
     """
-    ids = [f.select("order_id") for f in (headers, lines, payments, recategorised)]
+    ids = [f.select("order_id") for f in (*fresh, *revalued)]
     moved = vacated.where("target IN ('silver.order_header', 'silver.order_line')").select(
         "order_id"
     )
@@ -40,9 +36,15 @@ def touched_orders(
     return every.where("order_id IS NOT NULL").distinct()
 
 
-def with_category(lines: DataFrame, products: DataFrame) -> DataFrame:
-    """Give lines without a category that of the catalogue; one row per line."""
-    known = products.select("product_id", F.col("category").alias("_catalogue"))
+def with_catalogue(lines: DataFrame, products: DataFrame) -> DataFrame:
+    """Give lines without a category that of the catalogue, and what a unit costs; one row per line.
+
+    Returns:
+        The lines with `_unit` STRUCT<cost DECIMAL(18,4), currency STRING>, null where the catalogue
+        states no cost.
+    """
+    unit = F.when(F.col("cost").isNotNull(), F.struct("cost", "currency")).alias("_unit")
+    known = products.select("product_id", F.col("category").alias("_catalogue"), unit)
     return (
         lines.join(known, "product_id", "left")
         .withColumn("category", F.coalesce("category", "_catalogue"))
@@ -54,13 +56,15 @@ def line_totals(lines: DataFrame) -> DataFrame:
     """Lines summed up by order.
 
     Args:
-        lines: rows of silver.order_line with their category resolved.
+        lines: rows of silver.order_line with their category resolved and `_cost`.
 
     Returns:
         One row per order: line_count, units, amount, product_amount, categories, `_identifiers`
-        (all identifiers of its lines), `_sales` and `_returns` (numbers of such lines).
+        (all identifiers of its lines), `_sales` and `_returns` (numbers of such lines), `_cost` (of its
+        products; null unless that of each is known).
     """
     product = F.col("item_type") == "product"
+    unknown = F.count_if(product & F.col("_cost").isNull())
     by_category = (
         lines.where(product & F.col("category").isNotNull())
         .groupBy("order_id", "category")
@@ -80,6 +84,7 @@ def line_totals(lines: DataFrame) -> DataFrame:
         F.array_distinct(F.flatten(F.array_sort(F.collect_set("identifiers")))).alias(
             "_identifiers"
         ),
+        F.when(unknown == 0, _sum(F.when(product, F.col("_cost")), MONEY)).alias("_cost"),
         F.count_if(F.col("line_type") == "sale").alias("_sales"),
         F.count_if(F.col("line_type") == "cancellation").alias("_returns"),
     )
@@ -108,12 +113,13 @@ def assembled(
 
     Args:
         headers: rows of silver.order_header.
-        lines: all lines of these orders, categories resolved.
+        lines: all lines of these orders, categories resolved, with `_cost`.
         payments: all payments of these orders.
         strength: identifier types, strongest first; the strongest one owns the order.
 
     Returns:
-        One row per order that has a header, columns of silver.order.
+        One row per order that has a header, columns of silver.order but those of the reporting
+        currency, and `_cost`.
     """
     paid = payments.groupBy("order_id").agg(F.sum("amount").cast(MONEY).alias("paid_amount"))
     joined = headers.join(line_totals(lines), "order_id", "left").join(paid, "order_id", "left")
@@ -135,11 +141,13 @@ def assembled(
         ranked, lambda r: F.struct(r["type"].alias("type"), r["node_id"].alias("node_id"))
     )
     zero = {"line_count": "int", "units": UNITS, "amount": MONEY, "product_amount": MONEY}
+    cost = F.when(F.col("line_count").isNull(), F.lit(0)).otherwise(F.col("_cost"))
     empty = F.array().cast(f"ARRAY<STRUCT<category: STRING, units: {UNITS}, amount: {MONEY}>>")
     return joined.withColumns(
         {
             "identifiers": ids,
             "kind": _kind(),
+            "_cost": cost.cast(MONEY),
             **{n: F.coalesce(n, F.lit(0)).cast(t) for n, t in zero.items()},
             "categories": F.coalesce("categories", empty),
         }

@@ -15,8 +15,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
+from lakecdp.silver.money import exchanged
 
-VERSION = "4"
+VERSION = "5"
 """Fingerprint of the definitions below: another one makes the job compute everything again."""
 
 WINDOWS = (7, 30, 90, 365)
@@ -53,6 +54,7 @@ NODE_DAY: Mapping[str, str] = {
     "amount": "coalesce(sum(amount) FILTER (WHERE kind = 'sale'), 0)",
     "returns": "count_if(kind = 'cancellation')",
     "returned_amount": "coalesce(sum(abs(amount)) FILTER (WHERE kind = 'cancellation'), 0)",
+    "margin": "coalesce(sum(margin), 0)",
 }
 
 CATEGORY_DAY: Mapping[str, str] = {
@@ -87,6 +89,8 @@ def touched(events: DataFrame, orders: DataFrame, left: DataFrame) -> DataFrame:
 def counted(events: DataFrame, orders: DataFrame) -> tuple[DataFrame, DataFrame]:
     """The records that count: valid events, and orders of kind sale or cancellation, with an owner.
 
+    Amounts are those in the reporting currency; of an order without an exchange rate they are null.
+
     Args:
         events: valid rows of silver.event with the owner in force.
         orders: silver.order.
@@ -106,8 +110,22 @@ def counted(events: DataFrame, orders: DataFrame) -> tuple[DataFrame, DataFrame]
             F.col("owner_node").alias("node_id"),
             F.col("order_date").alias("day"),
             F.col("ordered_at").alias("at"),
-            F.col("product_amount").alias("amount"),
-            *("kind", "channel", "units", "categories"),
+            F.col("reporting_product_amount").alias("amount"),
+            F.col("reporting_margin").alias("margin"),
+            reporting_categories().alias("categories"),
+            *("kind", "channel", "units"),
+        ),
+    )
+
+
+def reporting_categories() -> Column:
+    """The products of an order by category, with amounts in the reporting currency."""
+    return F.transform(
+        "categories",
+        lambda c: F.struct(
+            c["category"].alias("category"),
+            c["units"].alias("units"),
+            exchanged(c["amount"], F.col("exchange_rate")).alias("amount"),
         ),
     )
 
@@ -283,7 +301,7 @@ def _filled(value: Column, kind: str, required: bool) -> Column:
 
 
 SUMMED = ("events", "views", "searches", "carts", "dwell_seconds")
-BOUGHT = ("orders", "units", "amount", "returns", "returned_amount")
+BOUGHT = ("orders", "units", "amount", "returns", "returned_amount", "margin")
 WINDOWED = {
     "active_days": "1",
     "views": "views",

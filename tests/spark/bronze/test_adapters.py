@@ -23,6 +23,8 @@ ASIDE = [
     ("access_log", 7, "bronze"),
     ("campaign_touches", 8, "silver.touch"),
     ("industry_index", 4, "silver"),
+    ("product_costs", 6, "silver"),
+    ("product_costs", 7, "silver.product_cost"),
     ("product_reviews", 4, "silver.review"),
     ("service_contacts", 5, "silver.contact"),
     ("surveys", 2, "silver.survey_answer"),
@@ -117,7 +119,7 @@ def test_a_mapping_is_checked_against_files_and_lake(make_job, in_china, tmp_pat
     told = checked("campaign_touches", DATA)
     text = "\n".join(told)
     assert told[0].endswith("campaign_touches.yaml): 1 files, 7 records")
-    assert told[1] == "  17 other files are not taken."
+    assert told[1] == "  20 other files are not taken."
     assert told[2] == "  7 fit, 0 do not, 0 cannot be read"
     columns = {x.split()[0]: x.split()[1:] for x in told[4:17]}
     assert columns["at"] == ["timestamp", "timestamp", "100.0", "%", "2026-02-01", "10:00:00"]

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.identity.evidence import in_force
 from lakecdp.identity.files import Files
-from lakecdp.identity.region import evidence_rows, node_arrays
+from lakecdp.identity.region import evidence_rows, link_arrays, node_arrays
+from lakecdp.platform import lake as platform_lake
 from lakecdp.platform.lake import Lake
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -39,7 +41,9 @@ def same(found: pa.Table | None, frame: DataFrame) -> bool:
     return as_rows(found.select(frame.columns)) == as_rows(frame.toArrow())
 
 
-def test_files_give_what_spark_reads(spark: SparkSession, tmp_path: Path) -> None:
+def test_files_give_what_spark_reads(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake = Lake(spark, str(tmp_path / "the lake"))
     targets = ["silver.event", "silver.attribute", "identity.decision", "identity.match"]
     for part in range(2):
@@ -71,7 +75,25 @@ def test_files_give_what_spark_reads(spark: SparkSession, tmp_path: Path) -> Non
 
     assert lake.arrow("identity.edge", ["node_a", "no_such"]) is None
     assert lake.arrow("identity.edge", ["node_a"], version=1) is None
-    keys = spark.createDataFrame([(3,)], "node_a BIGINT")
-    lake.delete(contracts.table("identity.edge"), keys, {}, ["node_a"])
+    contract = contracts.table("identity.edge")
+
+    def without(node: int) -> None:
+        lake.delete(contract, spark.createDataFrame([(node,)], "node_a BIGINT"), {}, ["node_a"])
+
+    without(5)
+    edge = in_force(lake.read("identity.edge")).withColumn("_changed", F.lit(False))
+    assert same(files.edges(), evidence_rows(edge)), "the files of a small table are written anew"
+    monkeypatch.setattr(platform_lake, "SMALL_TABLE", 0)
+    without(3)
     assert files.edges() is None, "a deleted row still stands in its file"
-    assert lake.arrow("identity.link", ["node_id"]) is None
+    assert files.links() is None, "no such table yet"
+    lake.ensure(contracts.table("identity.link"))
+    assert same(files.links(), link_arrays(lake.read("identity.link"))), "no row at all"
+    links = [
+        {"node_id": i, "customer_id": i // 2, "valid_from": START, "valid_to": START if i % 2 else None,
+         "_batch": 1}
+        for i in range(4)
+    ]  # fmt: skip
+    write(lake, "identity.link", links)
+    assert same(files.links(), link_arrays(lake.read("identity.link")))
+    assert files.links().column("open").to_pylist() == [True, False] * 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp import contracts
@@ -80,3 +80,59 @@ def test_rows_without_a_value_that_must_be_there_are_refused(
     with pytest.raises(ValueError, match=r"identity\.link: customer_id must have a value in each"):
         lake.add(LINK, rows, 1, {})
     assert list((tmp_path / "identity/link").glob("*.parquet")) == []
+
+
+def test_small_tables_are_read_as_delta_reads_them(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, event = Lake(spark, str(tmp_path / "lake")), contracts.table("silver.event")
+
+    def events(batch: int, *numbers: int) -> DataFrame:
+        rows = spark.createDataFrame([(n,) for n in numbers], "n INT")
+        given = {
+            "event_id": "cast(n as string)",
+            "event_date": f"date'2026-01-0{batch}'",
+            "event_at": f"timestamp'2026-01-0{batch} 10:00:00'",
+            "source": "'app'",
+            "channel": "'app'",
+            "event_name": f"'step {batch}'",
+            "properties": f"parse_json('{{\"batch\": {batch}}}')",
+            "_batch": str(batch),
+            "identifiers": "array(named_struct('type', 'phone', 'node_id', cast(n as bigint)))",
+        }
+        return rows.select(
+            *(
+                F.expr(given.get(c.name, "null")).cast(c.type).alias(c.name)
+                for c in event.all_columns
+            )
+        )
+
+    def whole(frame: DataFrame) -> list[str]:
+        return sorted(
+            r[0] for r in frame.select(F.to_json(F.struct(*sorted(frame.columns)))).collect()
+        )
+
+    lake.ensure(event)
+    lake.append(event, events(1, 1, 2, 3), {})
+    lake.append(event, events(2, 4), {})
+    lake.merge(event, events(1, 2, 5).withColumn("_batch", F.lit(3).cast("bigint")), {})
+    keys = spark.createDataFrame([("3",)], "event_id STRING")
+    lake.delete(event, keys, {}, ["event_id"])
+    lake.restore(event.name, 2)
+    lake.append(event, events(5, 6, 7), {})
+    monkeypatch.setattr(lakes, "SMALL_TABLE", 0)
+    lake.merge(event, events(5, 6).withColumn("_batch", F.lit(7).cast("bigint")), {})
+    monkeypatch.undo()
+
+    last = lake.version(event.name)
+    assert last == 7
+    plain = [lake._plain_files(event, v) is not None for v in range(last + 1)]
+    # Rows that are marked as deleted within their file are told by Delta alone.
+    assert plain == [True] * 7 + [False]
+    for version in range(last + 1):
+        theirs = spark.read.format("delta").option("versionAsOf", version)
+        assert whole(lake.read(event.name, version)) == whole(theirs.load(lake.path(event.name)))
+    assert len(whole(lake.read(event.name))) == 6
+    monkeypatch.setattr(lakes, "FEW_FILES", 0)
+    assert lake._plain_files(event, 1) is None
+    assert lake._plain_files(event, 0) == []

@@ -113,7 +113,7 @@ def run_ours(folder: Path, in_memory_edges: int | None) -> float:
 
     from lakecdp import contracts
     from lakecdp.governance.identifiers import IdentityRules
-    from lakecdp.identity import region
+    from lakecdp.identity import numbers, region
     from lakecdp.identity.customers import Before, assign
     from lakecdp.identity.distributed import regroup
     from lakecdp.identity.files import Files
@@ -135,7 +135,7 @@ def run_ours(folder: Path, in_memory_edges: int | None) -> float:
         lake.read("identity.edge").withColumn("_changed", unchanged),
         lake.read("identity.link"),
         rules.names,
-        region.type_rules(rules),
+        numbers.type_rules(rules),
         region.Decided(),
         START,
         Files(lake.arrow, none),

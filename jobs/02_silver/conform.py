@@ -20,8 +20,10 @@ from lakecdp.silver.repair_rules import check as check_repairs
 
 def run(job: Job) -> None:
     """Check every mapping first; then all sources in one batch, but those restated by themselves."""
-    meaning = meaning_of(job.conf, job.settings)
-    sources = {s.mapping.source: s for s in load_sources(job.conf, job.settings, job.source)}
+    known = load_sources(job.conf, job.settings)
+    meaning = meaning_of(job.conf, job.settings, known)
+    chosen = load_sources(job.conf, job.settings, job.source) if job.source else known
+    sources = {s.mapping.source: s for s in chosen}
     for source in sources.values():
         check(job.lake.empty_of(source.mapping.bronze), source, meaning)
     check_repairs(job.spark, meaning.repairs, meaning.rules.names)

@@ -7,7 +7,12 @@ import sys
 
 import typer
 
-from lakecdp.commands import identity, linkage, models, runs, sources, tables
+from lakecdp.commands import runs, tables
+from lakecdp.commands.identity import customer_app, identity_app
+from lakecdp.commands.linkage import linkage_app
+from lakecdp.commands.models import model_app
+from lakecdp.commands.profiles import app as profile_commands
+from lakecdp.commands.sources import quarantine_app, source_app
 from lakecdp.platform import logs
 from lakecdp.platform.errors import LakecdpError
 
@@ -16,14 +21,15 @@ app = typer.Typer(
 )
 app.add_typer(runs.app)
 app.add_typer(tables.app)
+app.add_typer(profile_commands)
 NAMED = {
-    "source": sources.source_app,
-    "quarantine": sources.quarantine_app,
+    "source": source_app,
+    "quarantine": quarantine_app,
     "quality": tables.quality_app,
-    "identity": identity.identity_app,
-    "customer": identity.customer_app,
-    "linkage": linkage.linkage_app,
-    "model": models.model_app,
+    "identity": identity_app,
+    "customer": customer_app,
+    "linkage": linkage_app,
+    "model": model_app,
 }
 for _name, _group in NAMED.items():
     app.add_typer(_group, name=_name)

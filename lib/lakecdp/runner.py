@@ -69,6 +69,8 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
 
     Each of two jobs has a session of its own; the ledger publishes one after the other.
 
+    Jobs that the settings switch off are left out.
+
     A job that fails ends the run, since later ones read what it writes: no other begins. A source
     that fails within a job does not.
 
@@ -77,6 +79,10 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
     """
     outcome = Outcome()
     start = time.monotonic()
+    off = [s.name for s in specs if not job.settings.runs(s.name)]
+    specs = [s for s in specs if s.name not in off]
+    if off:
+        console.print(f"switched off in the settings: {', '.join(off)}", highlight=False)
     done: dict[str, Job] = {}
     stopped: list[LakecdpError] = []
     waiting, running = longest_first(specs), dict[Future[Told], JobSpec]()

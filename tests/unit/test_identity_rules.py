@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakecdp.governance.identifiers import IdentityRules, node_of, unknown_types
-from lakecdp.identity.region import type_rules
+from lakecdp.identity.numbers import type_rules
 from lakecdp.platform.errors import ConfigError, UsageError
 from lakecdp.platform.settings import Conf
 

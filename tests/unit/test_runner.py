@@ -39,6 +39,7 @@ class Fake:
         self.events, self.name = events, name
         self.summaries, self.notes, self.failures = [], [f"{name} done"] if name else [], []
         self.lake = lake or SimpleNamespace(beside=SimpleNamespace)
+        self.settings = SimpleNamespace(runs=lambda job: "idle" not in job)
         self.log = logging.getLogger("lakecdp")
         self.ledger = SimpleNamespace(flush=lambda: events.append("flush"), stop=STOP)
         self.spark = SPARK
@@ -151,3 +152,10 @@ def test_ctrl_c_ends_the_jobs_under_way_and_begins_no_other(
     assert "-long" in run.events
     assert not {"+longer", "+end"} & set(run.events)
     STOP.asked = False
+
+
+def test_jobs_that_are_switched_off_are_left_out(run: Any) -> None:
+    specs = (JobSpec("1/a", ""), JobSpec("1/idle", "", ("1/a",)), JobSpec("2/b", "", ("1/idle",)))
+    outcome, events = run(specs)
+    assert events == ["+a", "-a", "+b", "-b", "flush"]
+    assert outcome.notes == ["1/a done", "2/b done"]

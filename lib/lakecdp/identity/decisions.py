@@ -22,7 +22,8 @@ from pyspark.sql import functions as F
 from lakecdp.governance.identifiers import IdentityRules, is_junk, node_id, normalise
 from lakecdp.identity.evidence import DECISION
 from lakecdp.identity.grouping import Ints
-from lakecdp.identity.region import Decided, ints
+from lakecdp.identity.numbers import ints
+from lakecdp.identity.region import Decided
 from lakecdp.platform.errors import ConfigError
 from lakecdp.platform.job import Job
 from lakecdp.platform.settings import Conf

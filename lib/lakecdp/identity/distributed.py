@@ -37,22 +37,19 @@ from lakecdp.identity.grouping import (
     group,
     over_limit,
 )
-from lakecdp.identity.region import (
+from lakecdp.identity.numbers import (
     STATUS,
     UNKNOWN,
     WHY,
-    Decided,
-    Lake,
-    drawn_together,
     evidence_rows,
     flags,
-    graph_of,
     ids,
     ints,
     node_arrays,
     rank_of,
 )
-from lakecdp.identity.region import said as said_in_words
+from lakecdp.identity.numbers import said as said_in_words
+from lakecdp.identity.region import Decided, Lake, drawn_together, graph_of
 from lakecdp.identity.shared import SHARED
 
 _OUT = "what STRING, x BIGINT, y BIGINT, before BIGINT, since BIGINT, nodes BIGINT, text STRING, source STRING"

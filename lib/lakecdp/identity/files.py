@@ -28,7 +28,7 @@ class Files:
     refused: Ints
 
     def nodes(self, names: tuple[str, ...]) -> pa.Table | None:
-        """As `region.node_arrays`, for a run that judges every node again: `was` knows JUNK alone."""
+        """As `numbers.node_arrays`, for a run that judges every node again: `was` knows JUNK alone."""
         table = self.read("identity.node", ("node_id", "type", "first_seen"))
         if table is None:
             return None
@@ -47,7 +47,7 @@ class Files:
         )
 
     def edges(self) -> pa.Table | None:
-        """As `region.evidence_rows`, of edges that no batch changes."""
+        """As `numbers.evidence_rows`, of edges that no batch changes."""
         ends = ("node_a", "node_b", "source", "target", "reason", "status")
         table = self.read("identity.edge", (*ends, "first_seen", "last_seen", "weight"))
         if table is None:

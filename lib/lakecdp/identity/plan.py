@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
-from lakecdp.identity import evidence, region
+from lakecdp.identity import evidence, numbers, region
 from lakecdp.identity.customers import LEDGER, NONE, Before, assign
 from lakecdp.identity.decisions import decided
 from lakecdp.identity.evidence import DECISION, EDGE_KEY, as_records, in_force
@@ -89,7 +89,7 @@ def plan(
     """
     nodes, edges = _with_links(read(NODE), in_force(read(EDGE)), as_records(decisions))
     same = F.lit(False)
-    refused = region.junk_nodes(read("silver.identifier"), rules).select(
+    refused = numbers.junk_nodes(read("silver.identifier"), rules).select(
         "node_id", F.lit("junk").alias("_junk")
     )
     nodes = nodes.drop("status").join(refused, "node_id", "left")
@@ -98,7 +98,7 @@ def plan(
         edges.withColumn("_changed", same),
         read(LINK),
         rules.names,
-        region.type_rules(rules),
+        numbers.type_rules(rules),
         decided(decisions),
         end_of(day),
     )
@@ -107,7 +107,7 @@ def plan(
     before = Before(found.customer, found.created, found.used, _NONE, (_NONE, _NONE))
     after = assign(found.graph, grouping, before)
     was = found.pairs.column("was").to_pylist()
-    kinds = [*lake.names, region.UNKNOWN]
+    kinds = [*lake.names, numbers.UNKNOWN]
     told = after.ledger.sort_values(
         ["nodes", "customer_id", "from_customer_id"], ascending=[False, True, True]
     )

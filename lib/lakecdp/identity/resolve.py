@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
-from lakecdp.identity import evidence, region
+from lakecdp.identity import evidence, numbers, reach, region
 from lakecdp.identity.customers import NONE, After, Before, assign
 from lakecdp.identity.decisions import decided, nodes_of
 from lakecdp.identity.distributed import numbered_changes, regroup
@@ -34,7 +34,8 @@ from lakecdp.identity.evidence import (
 from lakecdp.identity.files import Files
 from lakecdp.identity.grouping import OPEN, Flags, Grouping, Ints, group
 from lakecdp.identity.increment import increment
-from lakecdp.identity.region import Lake, Region, ints
+from lakecdp.identity.numbers import ints
+from lakecdp.identity.region import Lake, Region
 from lakecdp.identity.shared import SHARED, devices, kept_apart, of_device
 from lakecdp.platform.batch import Batch
 
@@ -104,7 +105,7 @@ def resolve(
             return _regroup(tables, lake, edges, nodes, rules, in_memory_edges)
         found = region.everything(lake)
     else:
-        found = region.touched(lake, seeds)
+        found = reach.touched(lake, seeds)
     return _write(tables, lake, edges, nodes, found, rules)
 
 
@@ -114,9 +115,9 @@ def _seeds(tables: _Tables, lake: Lake, edges: Changes, nodes: Changes) -> Ints:
     return np.unique(
         np.concatenate(
             [
-                region.seeds(edges, nodes),
+                reach.seeds(edges, nodes),
                 nodes_of(tables.new(DECISION)),
-                region.due(lake, before),
+                reach.due(lake, before),
             ]
         )
     )
@@ -177,7 +178,7 @@ def _lake(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes)
     batch = tables.batch
     now = evidence.overlay(tables.read(NODE), nodes, ["node_id"], NODE_FACTS)
     if batch.full:
-        refused = region.junk_nodes(tables.read("silver.identifier"), rules)
+        refused = numbers.junk_nodes(tables.read("silver.identifier"), rules)
         refused = refused.select("node_id", F.lit(True).alias("_refused"))
         # The status before stays readable: what differs from it is written.
         now = now.join(refused, "node_id", "left").withColumn("_status", F.col("status"))
@@ -189,7 +190,7 @@ def _lake(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes)
         evidence.overlay(tables.read(EDGE), edges, EDGE_KEY, EDGE_FACTS),
         tables.read(LINK),
         rules.names,
-        region.type_rules(rules),
+        numbers.type_rules(rules),
         decided(tables.read(DECISION)),
         end_of(batch.run_date),
         _files(tables, rules, edges, nodes),
@@ -203,7 +204,7 @@ def _files(tables: _Tables, rules: IdentityRules, edges: Changes, nodes: Changes
         return None
     if not all(f.isEmpty() for c in (edges, nodes) for f in (c.rows, c.gone)):
         return None
-    refused = region.junk_nodes(tables.read("silver.identifier"), rules).toArrow()
+    refused = numbers.junk_nodes(tables.read("silver.identifier"), rules).toArrow()
     return Files(batch.arrow, ints(refused, "node_id"))
 
 
@@ -286,14 +287,14 @@ def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> Texts:
     """Per pair of the region why it is blocked; empty when it is not."""
     verdict = np.concatenate([grouping.verdict, found.outside[0]])
     because = np.concatenate([grouping.because, found.outside[1]])
-    return region.said(verdict, because, names)
+    return numbers.said(verdict, because, names)
 
 
 def _statuses(lake: Lake, found: Region, shared: Flags, doubtful: Flags) -> DataFrame:
     """Status of nodes that are not active, or perhaps were not: node_id, _now."""
     closed = found.graph.closed
     some = np.flatnonzero((closed != OPEN) | (found.was != OPEN) | doubtful)
-    now = np.array([region.STATUS[c] for c in closed[some].tolist()], dtype=object)
+    now = np.array([numbers.STATUS[c] for c in closed[some].tolist()], dtype=object)
     now[shared[some]] = SHARED
     told = {"node_id": found.graph.nodes[some], "_now": pa.array(now, pa.string())}
     return lake.spark.createDataFrame(pa.table(told))

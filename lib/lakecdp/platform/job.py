@@ -240,7 +240,7 @@ def day(text: str) -> date:
 def main(run: Callable[[Job], None], doc: str | None, argv: Sequence[str] | None = None) -> int:
     """Run one job from the command line; returns the exit code.
 
-    0 done, 1 failed, 2 wrong use or configuration, 3 done but a gate warned.
+    0 done, or switched off in the settings, 1 failed, 2 wrong use or configuration, 3 done but a gate warned.
     """
     args = arguments(doc).parse_args(argv)
     logs.configure()
@@ -249,6 +249,9 @@ def main(run: Callable[[Job], None], doc: str | None, argv: Sequence[str] | None
     try:
         conf = Conf(args.conf)
         settings = load_settings(conf, args.env, lake=args.lake, landing=args.landing)
+        if not settings.runs(name):
+            print(f"{name} is switched off in the settings")
+            return 0
         spark = build_session(settings.spark, f"lakecdp {name}")
         with lake_lease(spark, settings):
             job = Job(

@@ -103,6 +103,23 @@ class AlertSettings(_Strict):
         return url, self
 
 
+OPTIONAL_JOBS = (
+    "02_silver/flag_traffic",
+    "03_identity/match",
+    "04_tags/tag",
+    "05_segments/segment",
+    "06_models/train_churn",
+    "06_models/review_churn",
+    "06_models/score_churn",
+    "08_measurement/coverage",
+    "08_measurement/report",
+    "09_operations/monitor",
+)
+"""Jobs that a company may do without: what they write is read only where it is there."""
+OPTIONAL_STAGES = ("05_segments", "06_models", "08_measurement", "09_operations")
+"""Stages all of whose jobs are optional."""
+
+
 class Settings(_Strict):
     """All settings of one environment; every key may stand in base.yaml or <env>.yaml."""
 
@@ -123,6 +140,9 @@ class Settings(_Strict):
         None,
         description="Sources in use: names in conf/sources or conf/adapters; null: all of conf/sources",
     )
+    without: list[str] = Field(
+        default_factory=list, description="Jobs and stages that do not run, such as 06_models"
+    )
     reports: str | None = Field(None, description="Folder of report pages; null: beside the lake")
     hash: HashSettings = HashSettings()
     spark: SparkSettings = SparkSettings()
@@ -130,6 +150,19 @@ class Settings(_Strict):
     lease: LeaseSettings = LeaseSettings()
     graph: GraphSettings = GraphSettings()
     alerts: AlertSettings = AlertSettings()
+
+    @field_validator("without")
+    @classmethod
+    def _may_be_off(cls, names: list[str]) -> list[str]:
+        allowed = (*OPTIONAL_STAGES, *OPTIONAL_JOBS)
+        wrong = [n for n in names if n not in allowed]
+        if wrong:
+            raise ValueError(f"`{wrong[0]}` cannot be switched off; what can: {', '.join(allowed)}")
+        return names
+
+    def runs(self, job: str) -> bool:
+        """Whether a job is not switched off."""
+        return not {job, job.split("/", maxsplit=1)[0]} & set(self.without)
 
     def hash_key(self) -> str:
         """The secret for identifiers.

@@ -53,8 +53,13 @@ def outputs(source: Source) -> list[str]:
     return [*source.mapping.silver_tables, IDENTIFIER, VACATED, QUARANTINE]
 
 
-def meaning_of(conf: Conf, settings: Settings) -> Meaning:
+def meaning_of(conf: Conf, settings: Settings, known: Sequence[Source] | None = None) -> Meaning:
     """Identity rules, repairs and defaults of an environment.
+
+    Args:
+        conf: the rules.
+        settings: those of the environment.
+        known: its sources, where they are read already.
 
     Raises:
         UsageError: no secret for hashing is set.
@@ -65,7 +70,7 @@ def meaning_of(conf: Conf, settings: Settings) -> Meaning:
         settings.hash_key(),
         settings.phone_region,
         settings.currency,
-        RepairRules.load(conf, load_sources(conf, settings)),
+        RepairRules.load(conf, load_sources(conf, settings) if known is None else known),
     )
 
 

@@ -32,7 +32,8 @@ from lakecdp.identity.grouping import (
     TypeRules,
     group,
 )
-from lakecdp.identity.region import STATUS, WHY, Decided, Lake
+from lakecdp.identity.numbers import STATUS, WHY
+from lakecdp.identity.region import Decided, Lake
 from lakecdp.identity.resolve import WRITES
 
 KINDS = ["member", "union", "phone", "device"]

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from lakecdp import contracts
 from lakecdp.identity.evidence import in_force
 from lakecdp.identity.files import Files
-from lakecdp.identity.region import evidence_rows, link_arrays, node_arrays
+from lakecdp.identity.numbers import evidence_rows, link_arrays, node_arrays
 from lakecdp.platform import lake as platform_lake
 from lakecdp.platform.lake import Lake
 

@@ -155,13 +155,21 @@ def status(
     conf: ConfDir = None,
     how: Format = "table",
     limit: Annotated[int, typer.Option("--limit", help="Batches to show.")] = 20,
+    amounts: Annotated[
+        bool, typer.Option("--amounts", help="What records of a source amounted to, and became of.")
+    ] = False,
 ) -> None:
     """Show the last batches of the run ledger."""
     from lakecdp.query import query, show
 
+    shown = (
+        "inline(amounts)"
+        if amounts
+        else "outcome, seconds, rows_in, rows_out, rows_duplicate, rows_quarantined, message"
+    )
     text = (
-        "SELECT run_seq, job, unit, run_date, outcome, seconds, rows_in, rows_out, rows_duplicate, "
-        "rows_quarantined, message FROM operations.run "
+        f"SELECT run_seq, job, unit, run_date, {shown} FROM operations.run "
+        f"{'WHERE amounts IS NOT NULL ' if amounts else ''}"
         f"ORDER BY finished_at DESC, run_seq DESC LIMIT {limit}"
     )
     with opened(env, lake, conf, writes=False) as job:

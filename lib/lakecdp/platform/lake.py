@@ -40,6 +40,8 @@ FEW_FILES = 32
 """Spark lists as many paths without a job of its own."""
 SMALL_TABLE = 8 << 20
 """Bytes up to which a table is read by its files, and a merge writes files anew."""
+MANY_COMMITS = 500
+"""Above, Delta finds the files of a table more quickly than who reads each commit."""
 REWRITE = "spark.databricks.delta.merge.deletionVectors.persistent"
 """Whether a merge marks rows as deleted in their files, which only Delta can read then."""
 
@@ -138,7 +140,7 @@ class Lake:
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         stats = ",".join(contract.stats_columns)
         self.spark.sql(
-            f"CREATE TABLE delta.`{self.path(contract.name)}` ({contract.ddl}) USING delta {cluster} "
+            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(contract.name)}` ({contract.ddl}) USING delta {cluster} "
             f"COMMENT '{contract.grain}' "
             f"TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{stats}')"
         )
@@ -467,7 +469,7 @@ def _snapshot_at(spark: SparkSession, path: str) -> Any:
 def _files_by_commits(log: Path, version: int) -> list[str] | None:
     """The data files of a table by its commits from the first one on; None where these do not tell."""
     commits = [log / commit_name(v) for v in range(version + 1)]
-    if not all(c.is_file() for c in commits):
+    if len(commits) > MANY_COMMITS or not all(c.is_file() for c in commits):
         return None
     return added_files(c.read_text(encoding="utf-8") for c in commits)
 

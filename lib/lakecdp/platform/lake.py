@@ -140,8 +140,8 @@ class Lake:
         cluster = f"CLUSTER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
         stats = ",".join(contract.stats_columns)
         self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(contract.name)}` ({contract.ddl}) USING delta {cluster} "
-            f"COMMENT '{contract.grain}' "
+            f"CREATE TABLE IF NOT EXISTS delta.`{self.path(contract.name)}` ({contract.ddl}) "
+            f"USING delta {cluster} COMMENT '{contract.grain}' "
             f"TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{stats}')"
         )
 

@@ -92,6 +92,16 @@ def added_files(commits: Iterable[str]) -> list[str] | None:
     return sorted(unquote(p) for p in files)
 
 
+def schema_of(commits: Iterable[str]) -> str | None:
+    """The columns of a table after some commits, as the JSON of a Spark schema; None: not told."""
+    found = None
+    for text in commits:
+        for line in text.splitlines():
+            if line.startswith('{"metaData"'):
+                found = json.loads(line)["metaData"]["schemaString"]
+    return found
+
+
 @dataclass(frozen=True)
 class Appended:
     """What commits did to the rows of a table.

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from lakecdp import contracts
 from lakecdp.contracts import TableContract
@@ -28,6 +29,7 @@ from lakecdp.platform.commits import (
     added_files,
     commit_name,
     operation,
+    schema_of,
     user_metadata,
 )
 from lakecdp.platform.fs import list_names, read_text
@@ -164,43 +166,42 @@ class Lake:
         current = self.version(name)
         if current is None:
             return self.empty(contract)
-        files = self._plain_files(contract, current if version is None else version)
-        if files is not None:
-            return self._of_files(contract, files)
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        rows = reader.load(self.path(name))
+        rows = self._plain(contract.name, current if version is None else version)
+        if rows is None:
+            reader = self.spark.read.format("delta")
+            if version is not None:
+                reader = reader.option("versionAsOf", version)
+            rows = reader.load(self.path(name))
         there = set(rows.columns)
         gained = [c for c in contract.all_columns if c.name not in there]
         return (
             rows.withColumns({c.name: F.lit(None).cast(c.type) for c in gained}) if gained else rows
         )
 
-    def _plain_files(self, contract: TableContract, version: int) -> list[Path] | None:
-        """The files of a small table where they tell its rows without Delta.
+    def _plain(self, name: str, version: int) -> DataFrame | None:
+        """The rows of a small table, where its files tell them without Delta.
 
         Delta rebuilds the state of a table by a query before the first scan of each version; for a
         small table that takes several times as long as the scan.
         """
-        root = urlsplit(self.path(contract.name))
+        root = urlsplit(self.path(name))
         if root.scheme not in ("", "file") or GLOB & set(root.path):
             return None
         folder = Path(unquote(root.path))
-        names = _files_by_commits(folder / "_delta_log", version)
-        if names is None or len(names) > FEW_FILES:
+        commits = _commits(folder, version)
+        names = None if commits is None else added_files(commits)
+        schema = schema_of(commits or ())
+        if names is None or schema is None or len(names) > FEW_FILES:
             return None
+        columns = StructType.fromJson(json.loads(schema))
         paths = [folder / n for n in names]
-        try:
-            return paths if sum(p.stat().st_size for p in paths) <= SMALL_TABLE else None
-        except FileNotFoundError:
+        if not all(p.is_file() for p in paths):
             return None
-
-    def _of_files(self, contract: TableContract, files: Sequence[Path]) -> DataFrame:
-        if not files:
-            return self.empty(contract)
-        columns = ", ".join(f"`{c.name}` {c.type}" for c in contract.all_columns)
-        return self.spark.read.schema(columns).parquet(*map(str, files))
+        if sum(p.stat().st_size for p in paths) > SMALL_TABLE:
+            return None
+        if not paths:
+            return self.spark.createDataFrame([], columns)
+        return self.spark.read.schema(columns).parquet(*map(str, paths))
 
     def arrow(
         self, name: str, columns: Sequence[str], version: int | None = None
@@ -224,7 +225,8 @@ class Lake:
         if there < 0 or version not in (None, there) or root.scheme not in ("", "file"):
             return None
         folder = Path(unquote(root.path))
-        names = _files_by_commits(folder / "_delta_log", there)
+        commits = _commits(folder, there)
+        names = None if commits is None else added_files(commits)
         if names is None:
             log = DataFrame(snapshot.allFiles().toDF(), self.spark)
             found = log.select("path", F.col("deletionVector").isNull()).collect()
@@ -466,12 +468,12 @@ def _snapshot_at(spark: SparkSession, path: str) -> Any:
     return log.update(False, empty, empty)
 
 
-def _files_by_commits(log: Path, version: int) -> list[str] | None:
-    """The data files of a table by its commits from the first one on; None where these do not tell."""
-    commits = [log / commit_name(v) for v in range(version + 1)]
-    if len(commits) > MANY_COMMITS or not all(c.is_file() for c in commits):
+def _commits(folder: Path, version: int) -> list[str] | None:
+    """The commits of a table from the first one on; None where some are gone, or they are many."""
+    files = [folder / "_delta_log" / commit_name(v) for v in range(version + 1)]
+    if len(files) > MANY_COMMITS or not all(f.is_file() for f in files):
         return None
-    return added_files(c.read_text(encoding="utf-8") for c in commits)
+    return [f.read_text(encoding="utf-8") for f in files]
 
 
 def delta_version(spark: SparkSession, path: str) -> int:

@@ -33,7 +33,7 @@ TAGS = ["gender", "region", "value_tier"]
 # table -> the columns that the report reads
 COLUMNS = {
     "silver.order": "order_id order_date channel kind currency amount product_amount owner_node "
-    "categories",
+    "categories exchange_rate reporting_amount reporting_product_amount reporting_margin",
     "silver.order_line": "order_id line_id item_type line_type product_id product_name quantity "
     "amount",
     "silver.return": "order_id order_date amount sale_line_id",
@@ -68,9 +68,13 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
         day = FIRST + timedelta(days=int(rng.triangular(0, 262, 262)))
         made = [("tea", Decimal(1), lines[0][1]), ("pots", Decimal(2), lines[1][1])]
         total = lines[0][1] + lines[1][1]
+        currency = ("CNY" if i % 11 else "HKD") if i % 50 else "USD"
+        rate = {"CNY": Decimal(1), "HKD": Decimal("0.5"), "USD": None}[currency]
+        known = (rate, total + fee, total) if rate else (None, None, None)
+        margin = total / 4 if rate and i % 4 and kind in ("sale", "cancellation") else None
         rows["silver.order"].append(
-            (f"o{i}", day, rng.choice(CHANNELS), kind, "CNY" if i % 50 else "USD", total + fee,
-             total, rng.randint(1, 60) if rng.random() < 0.8 else None, made)
+            (f"o{i}", day, rng.choice(CHANNELS), kind, currency, total + fee, total,
+             rng.randint(1, 60) if rng.random() < 0.8 else None, made, *known, margin)
         )  # fmt: skip
         for n, (product, amount) in enumerate(lines):
             item = (
@@ -133,6 +137,23 @@ def company() -> dict[str, list[tuple[Any, ...]]]:
     return rows
 
 
+def as_placed(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """The same rows with the amounts of Hong Kong in its own dollars, which are worth a half."""
+    out = dict(rows)
+    there = {r[0] for r in rows["silver.order"] if r[4] == "HKD"}
+
+    def doubled(row: tuple[Any, ...], *places: int) -> tuple[Any, ...]:
+        return tuple(v * 2 if i in places else v for i, v in enumerate(row))
+
+    for table, places in (("silver.order_line", [7]), ("silver.return", [2])):
+        out[table] = [doubled(r, *places) if r[0] in there else r for r in rows[table]]
+    out["silver.order"] = [
+        (*doubled(r, 5, 6)[:8], [(c, n, 2 * a) for c, n, a in r[8]], *r[9:]) if r[0] in there else r
+        for r in rows["silver.order"]
+    ]
+    return out
+
+
 def frames(spark: SparkSession, rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, DataFrame]:
     """The rows as tables, with a ledger in which the source `pos` has landed."""
     found = {}
@@ -179,6 +200,7 @@ def oracle(rows: dict[str, list[tuple[Any, ...]]]) -> Iterator[Callable[[str], l
                 "order_days",
                 "customer_id",
                 "completeness",
+                "margin",
             )
             typed = [
                 kinds.get(n, "DECIMAL(28,4)" if any(w in n for w in whole) else "VARCHAR")
@@ -196,7 +218,7 @@ def oracle(rows: dict[str, list[tuple[Any, ...]]]) -> Iterator[Callable[[str], l
             f"""CREATE VIEW o AS SELECT o.*, l.customer_id FROM "order" o
             LEFT JOIN (SELECT * FROM link WHERE valid_to IS NULL AND node_id NOT IN (7, 19)) l
             ON o.owner_node = l.node_id
-            WHERE order_date <= DATE '{DAY}' AND currency = 'CNY' AND kind <> 'void'"""
+            WHERE order_date <= DATE '{DAY}' AND currency <> 'USD' AND kind <> 'void'"""
         )
         con.execute(
             """CREATE VIEW gross AS SELECT o.* REPLACE (o.amount - coalesce(b.amount, 0) AS amount),
@@ -212,7 +234,7 @@ def test_figures(make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) 
     job = make_job("08_measurement/report", run_date=DAY)
     # Coverage has tests of its own.
     nothing = {t: job.lake.empty_of(t) for t in coverage.TABLES}
-    monkeypatch.setattr(job, "read", (frames(job.spark, rows) | nothing).__getitem__)
+    monkeypatch.setattr(job, "read", (frames(job.spark, as_placed(rows)) | nothing).__getitem__)
     found = report.collect(job)
     with oracle(rows) as ask:
         check_sales(found, ask)
@@ -254,10 +276,15 @@ def check_sales(found: Any, ask: Callable[[str], list[Any]]) -> None:
     )  # fmt: skip
     assert s.net == amount - returned + adjusted
     known = ask(
-        f"""SELECT sum(amount) FILTER (sale_line_id <> '') / sum(amount) FROM "return"
-        WHERE order_date <= DATE '{DAY}'"""
+        """SELECT sum(r.amount) FILTER (sale_line_id <> '') / sum(r.amount) FROM "return" r
+        JOIN o USING (order_id)"""
     )
     assert s.traced == pytest.approx(float(known[0][0]))
+    gained = ask(
+        """SELECT sum(reporting_margin), sum(reporting_product_amount) FROM o
+        WHERE reporting_margin IS NOT NULL AND kind IN ('sale', 'cancellation')"""
+    )
+    assert (s.margin, s.costed) == gained[0]
     channels = ask(
         """SELECT channel, count(*), sum(amount), count(*) FILTER (customer_id IS NULL),
         sum(amount) FILTER (customer_id IS NULL) FROM gross WHERE kind = 'sale'

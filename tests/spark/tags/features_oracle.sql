@@ -19,7 +19,7 @@ WITH e AS (
     SELECT owner_node AS node_id, day, count(*) FILTER (kind = 'sale') AS orders,
         sum(units) FILTER (kind = 'sale') AS units, sum(amount) FILTER (kind = 'sale') AS amount,
         count(*) FILTER (kind <> 'sale') AS returns,
-        -sum(amount) FILTER (kind <> 'sale') AS returned_amount
+        -sum(amount) FILTER (kind <> 'sale') AS returned_amount, sum(margin) AS margin
     FROM orders GROUP BY ALL
 ), x AS (
     SELECT owner_node AS node_id, day, moment, channel FROM events
@@ -53,14 +53,16 @@ WITH c AS (
         (event_name IN ('page_view', 'view_item'))::INT AS views,
         (event_name = 'search')::INT AS searches, (event_name = 'add_to_cart')::INT AS carts,
         coalesce(dwell_seconds, 0) AS dwell_seconds,
-        0 AS orders, 0 AS units, 0 AS amount, 0 AS returns, 0 AS returned_amount
+        0 AS orders, 0 AS units, 0 AS amount, 0 AS returns, 0 AS returned_amount,
+        0 AS margin
     FROM events JOIN counting ON owner_node = node_id
     WHERE day <= run_day()
     UNION ALL
     SELECT customer_id, day, channel, 0, 0, 0, 0, 0, (kind = 'sale')::INT,
         CASE WHEN kind = 'sale' THEN units ELSE 0 END,
-        CASE WHEN kind = 'sale' THEN amount ELSE 0 END,
-        (kind <> 'sale')::INT, CASE WHEN kind <> 'sale' THEN -amount ELSE 0 END
+        CASE WHEN kind = 'sale' THEN coalesce(amount, 0) ELSE 0 END,
+        (kind <> 'sale')::INT, CASE WHEN kind <> 'sale' THEN -coalesce(amount, 0) ELSE 0 END,
+        coalesce(margin, 0)
     FROM orders JOIN counting ON owner_node = node_id
     WHERE day <= run_day()
 ), w AS (
@@ -95,6 +97,7 @@ WITH c AS (
         max(day) FILTER (orders = 1) AS last_order_on,
         sum(orders) AS orders, sum(units) AS units, sum(amount) AS amount,
         sum(returns) AS returns, sum(returned_amount) AS returned_amount,
+        sum(margin) AS margin,
         list_sort(list_distinct(list(channel))) AS channels,
         list_sort(list_distinct(list(day) FILTER (orders = 1))) AS order_dates
     FROM f GROUP BY ALL
@@ -129,7 +132,9 @@ WITH c AS (
     GROUP BY ALL
 ), t AS (
     SELECT customer_id, count(*) AS categories,
-        first(category ORDER BY m > 0 DESC, m DESC, v DESC, category) AS top_category,
+        -- What was bought at an amount that is not known, and never viewed, tells no taste.
+        CASE WHEN max(m) > 0 OR max(v) > 0
+            THEN first(category ORDER BY m > 0 DESC, m DESC, v DESC, category) END AS top_category,
         CASE WHEN sum(m) > 0 THEN max(m) ELSE max(v) END AS part,
         CASE WHEN sum(m) > 0 THEN sum(m) ELSE sum(v) END AS whole
     FROM g GROUP BY ALL

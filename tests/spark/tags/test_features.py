@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 # Columns of the tables that the job reads -> keys of the rows below.
 SAME = ("event_name", "channel", "owner_node", "category", "device_model", "os", "dwell_seconds")
-ORDERED = ("kind", "channel", "owner_node", "day", "moment", "units", "product_amount")
+ORDERED = ("kind", "channel", "owner_node", "day", "moment", "units", "reported", "gained")
 DELIVERED = {
     "silver.event": {
         "event_id": "id",
@@ -49,6 +49,9 @@ DELIVERED = {
         "ordered_at": "moment",
         **{c: c for c in ("product_amount", "kind", "channel", "owner_node", "units")},
         "categories": "categories",
+        "exchange_rate": "rate",
+        "reporting_product_amount": "reported",
+        "reporting_margin": "gained",
     },
     "gold.golden_record": {c: c for c in ("customer_id", "attribute", "value")},
     "silver.vacated": {c: c for c in ("target", "owner_node", "day")},
@@ -160,8 +163,15 @@ class Company:
             (c, Decimal(sign * r.randrange(1, 5)), Decimal(sign * r.randrange(100, 90000)) / 100)
             for c in sorted(r.sample(("toys", "tea", "lamps"), r.randrange(1, 4)))
         ]
+        # Of some currencies no rate is known, and of some products no cost.
+        rate = r.choice((Decimal(1), Decimal(1), Decimal("7.25"), None))
+        total = sum((p[2] for p in parts), Decimal(0))
+        reported = None if rate is None else total * rate
         row = {
             "id": name,
+            "rate": rate,
+            "reported": reported,
+            "gained": None if reported is None or r.random() < 0.2 else reported / 5,
             "day": day,
             "moment": noon(day, r.randrange(24)),
             "kind": kind,
@@ -169,7 +179,7 @@ class Company:
             "owner_node": r.choice((*NODES, None)),
             "categories": parts,
             "units": sum((p[1] for p in parts), Decimal(0)),
-            "product_amount": sum((p[2] for p in parts), Decimal(0)),
+            "product_amount": total,
         }
         self.put("silver.order", name, row)
 
@@ -285,7 +295,7 @@ def expected(c: Company, run_date: date) -> dict[str, list[Row]]:
         "orders": (
             (
                 "kind VARCHAR, channel VARCHAR, owner_node BIGINT, day DATE, moment TIMESTAMP, "
-                "units DECIMAL(28,4), amount DECIMAL(28,4)"
+                "units DECIMAL(28,4), amount DECIMAL(28,4), margin DECIMAL(28,4)"
             ),
             [tuple(r[k] for k in ORDERED) for r in owned if r["kind"] != "adjustment"],
         ),
@@ -295,7 +305,7 @@ def expected(c: Company, run_date: date) -> dict[str, list[Row]]:
                 "amount DECIMAL(28,4)"
             ),
             [
-                (r["owner_node"], r["day"], *part)
+                (r["owner_node"], r["day"], *part[:2], part[2] * (r["rate"] or 0))
                 for r in owned
                 if r["kind"] == "sale"
                 for part in r["categories"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -33,6 +31,7 @@ from lakecdp.platform.commits import (
     user_metadata,
 )
 from lakecdp.platform.fs import list_names, read_text
+from lakecdp.platform.rows import PLAIN, added, no_rows, stats, texts
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 PRUNE_LIMIT = 400
@@ -249,7 +248,7 @@ class Lake:
                     coerce_int96_timestamp_unit="us",
                 )
             )
-        return pa.concat_tables(parts).unify_dictionaries() if parts else _no_rows(name, columns)
+        return pa.concat_tables(parts).unify_dictionaries() if parts else no_rows(name, columns)
 
     def read_added(self, name: str, after: int) -> DataFrame:
         """Rows in the files that the commits after a version added; may hold older rows too."""
@@ -306,7 +305,7 @@ class Lake:
             ValueError: a column that must have a value has none.
         """
         root = urlsplit(self.path(contract.name))
-        kinds = [_PLAIN.get(c.type) for c in contract.columns]
+        kinds = [PLAIN.get(c.type) for c in contract.columns]
         if root.scheme not in ("", "file") or not all(kinds):
             batch = F.lit(lineage).cast("bigint").alias("_batch")
             frame = self.spark.createDataFrame(rows.select(contract.column_names))
@@ -326,10 +325,10 @@ class Lake:
         for start in range(0, rows.num_rows, ROWS_PER_FILE):
             part = rows.slice(start, ROWS_PER_FILE)
             name = f"part-{uuid.uuid4()}.snappy.parquet"
-            pq.write_table(part, folder / name, use_dictionary=_texts(part))
+            pq.write_table(part, folder / name, use_dictionary=texts(part))
             size = (folder / name).stat().st_size
-            stats = _stats(part, contract)
-            actions.append(_added(name, size, stats))
+            told = stats(part, contract)
+            actions.append(added(name, size, told))
         if actions:
             self._commit(contract.name, actions, meta)
         return int(rows.num_rows)
@@ -426,8 +425,8 @@ class Lake:
         # A statement takes its metadata from the session, so they go one by one.
         with self._statements:
             self.spark.conf.set(METADATA, json.dumps(dict(meta)))
-            self.spark.conf.set(REWRITE, str(self.bytes(name) > SMALL_TABLE).lower())
             try:
+                self.spark.conf.set(REWRITE, str(self.bytes(name) > SMALL_TABLE).lower())
                 row = self.spark.sql(text.format(frame=view)).first()
             finally:
                 self.spark.conf.unset(METADATA)
@@ -479,57 +478,6 @@ def _commits(folder: Path, version: int) -> list[str] | None:
 def delta_version(spark: SparkSession, path: str) -> int:
     """Current version of any Delta table; -1 when there is none."""
     return int(_snapshot_at(spark, path).version())
-
-
-_PLAIN = {
-    "BIGINT": pa.int64(),
-    "INT": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "STRING": pa.string(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us", "UTC"),
-}
-
-
-def _no_rows(name: str, columns: Sequence[str]) -> pa.Table | None:
-    """What `Lake.arrow` gives of a table without files; None where a type is not plain."""
-    kinds = {c.name: _PLAIN.get(c.type) for c in contracts.table(name).all_columns}
-    if not all(kinds.get(c) for c in columns):
-        return None
-    texts = pa.dictionary(pa.int32(), pa.string())
-    fields = [pa.field(c, texts if kinds[c] == pa.string() else kinds[c]) for c in columns]
-    return pa.schema(fields).empty_table()
-
-
-def _texts(rows: pa.Table) -> list[str]:
-    """Columns worth a dictionary: ids are different in each row, times and texts repeat."""
-    return [f.name for f in rows.schema if f.type != pa.int64() or f.name == "_batch"]
-
-
-def _stats(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
-    """Statistics of a file, as the protocol of Delta has them; times are left out."""
-    told: dict[str, Any] = {"numRecords": rows.num_rows}
-    low, high, nulls = {}, {}, {}
-    for name in contract.stats_columns:
-        nulls[name] = rows.column(name).null_count
-        if pa.types.is_integer(rows.column(name).type) and nulls[name] < rows.num_rows:
-            found = pc.min_max(rows.column(name)).as_py()
-            low[name], high[name] = found["min"], found["max"]
-    return {**told, "minValues": low, "maxValues": high, "nullCount": nulls}
-
-
-def _added(name: str, size: int, stats: Mapping[str, Any]) -> str:
-    """The action that adds a file, by the protocol of Delta."""
-    action = {
-        "path": name,
-        "partitionValues": {},
-        "size": size,
-        "modificationTime": int(time.time() * 1000),
-        "dataChange": True,
-        "stats": json.dumps(stats),
-    }
-    return json.dumps({"add": action})
 
 
 def _required(contract: TableContract) -> set[str]:

@@ -35,7 +35,7 @@ AIM, AIM_DAY = 2.5, 1.2
 _LINES = """(SELECT line::JSON AS j FROM read_csv('{files}', columns = {{'line': 'VARCHAR'}}, header = false,
     delim = '\x01', quote = '', escape = '', ignore_errors = true, max_line_size = 10000000)
     WHERE json_valid(line))"""
-_APP = """SELECT j->>'_track_id' AS event_id, make_timestamp(try_cast(j->>'time' AS BIGINT) * 1000) AS event_at,
+_APP = """SELECT j->>'_track_id' AS event_id, make_timestamp(CASE WHEN t BETWEEN 0 AND 9e15 THEN t * 1000 END) AS event_at,
         CASE j->>'event' WHEN 'AppStart' THEN 'app_open' WHEN 'ViewProduct' THEN 'view_item'
             WHEN 'Search' THEN 'search' WHEN 'AddToCart' THEN 'add_to_cart'
             WHEN 'RemoveFromCart' THEN 'remove_from_cart' WHEN 'Favorite' THEN 'add_to_wishlist'
@@ -53,7 +53,7 @@ _APP = """SELECT j->>'_track_id' AS event_id, make_timestamp(try_cast(j->>'time'
         p->>'$."$device_id"' AS device_id, NULL AS email, NULL AS cookie, md5(j::VARCHAR) AS content,
         (p->>'price' IS NOT NULL AND try_cast(p->>'price' AS DECIMAL(18,4)) IS NULL)
             OR (p->>'dwell_ms' IS NOT NULL AND try_cast(p->>'dwell_ms' AS BIGINT) IS NULL) AS wrong
-    FROM (SELECT j, j->'properties' AS p FROM {lines})"""
+    FROM (SELECT j, j->'properties' AS p, try_cast(j->>'time' AS BIGINT) AS t FROM {lines})"""
 _WEB = """SELECT j->>'event_id' AS event_id, try_cast(j->>'ts' AS TIMESTAMPTZ)::TIMESTAMP AS event_at,
         CASE WHEN j->>'event' IN ('page_view', 'view_item', 'search', 'add_to_cart', 'remove_from_cart',
             'begin_checkout', 'purchase', 'payment_failed', 'login', 'request') THEN j->>'event' END AS event_name,

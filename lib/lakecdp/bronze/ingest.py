@@ -23,6 +23,10 @@ from lakecdp.platform.part import Unit
 
 QUARANTINE, FILES = "silver.quarantine", "bronze.landed_file"
 LANDED, REFUSED = "landed", "refused"
+BUCKETS = 1 << 15
+"""Positions in a bitmap as Spark's aggregate makes it."""
+_BUCKET = f"CAST(pmod(hash(bytes), {BUCKETS}) AS BIGINT)"
+"""A number for a line by its text alone: what needs its place would be judged after parsing."""
 _HARMED = (
     "EOF",
     "Unexpected end",
@@ -63,6 +67,7 @@ class Landing:
         seen: columns or fields that earlier files have shown.
         position: how far a connector has read; None for files.
         idle: there is nothing to land.
+        refused_in: buckets of lines (see _BUCKET) in which some are refused; None where unknown.
         again: records that a connector read although they had landed.
         bytes: size of what it reads.
         more: its input held more than one batch takes.
@@ -74,6 +79,7 @@ class Landing:
     filled: int | None = 0
     notes: list[str] = field(default_factory=list)
     refused: int = 0
+    refused_in: list[int] | None = None
     seen: Collection[str] = ()
     position: Position | None = None
     idle: bool = False
@@ -323,16 +329,29 @@ def _append(batch: Batch, landing: Landing, arrived: Column) -> int:
         return 0
     seen = Observation()
     mapping = landing.source.mapping
-    refused = F.count_if(F.col("reason").isNotNull()).alias("refused")
+    bad = F.col("reason").isNotNull()
+    measures = [F.count_if(bad).alias("refused")]
     files = landing.position is None
-    frame = placed(landing).observe(seen, refused, *(drift.measures(mapping) if files else ()))
+    if files:
+        measures += [
+            F.bitmap_construct_agg(F.when(bad, F.expr(_BUCKET))).alias("refused_in"),
+            *drift.measures(mapping),
+        ]
+    frame = placed(landing).observe(seen, *measures)
     good = frame.where(F.col("reason").isNull()).withColumn("arrived_at", arrived)
     written = batch.append(mapping.bronze, good)
     observed = seen.get
     landing.refused = int(observed["refused"])
+    landing.refused_in = _set_bits(observed["refused_in"]) if files else None
     if files and mapping.format == "json":
         _fields(landing, observed)
     return written
+
+
+def _set_bits(bitmap: bytes) -> list[int]:
+    return [
+        place * 8 + bit for place, byte in enumerate(bitmap) for bit in range(8) if byte >> bit & 1
+    ]
 
 
 def _fields(landing: Landing, observed: Mapping[str, Any]) -> None:
@@ -383,10 +402,14 @@ def _refused(spark: SparkSession, landing: Landing) -> list[DataFrame]:
     """Refused records, and files refused as a whole: source, file, line, reason, raw."""
     parts = []
     if landing.refused and landing.frame is not None:
+        frame = placed(landing)
+        if landing.refused_in is not None:
+            # To parse all lines once more for the few that are refused would take as long as landing.
+            frame = frame.where(f"{_BUCKET} IN ({', '.join(map(str, landing.refused_in))})")
         parts.append(
-            placed(landing)
-            .where(F.col("reason").isNotNull())
-            .select("file", "line", "reason", F.col("bytes").alias("raw"))
+            frame.where(F.col("reason").isNotNull()).select(
+                "file", "line", "reason", F.col("bytes").alias("raw")
+            )
         )
     whole = [(s.entry.path, 0, s.reason, None) for s in landing.states.values() if s.reason]
     if whole:

@@ -123,49 +123,8 @@ def node_arrays(nodes: DataFrame, names: tuple[str, ...]) -> DataFrame:
     )
 
 
-def pair_arrays(edges: DataFrame, names: tuple[str, ...]) -> DataFrame:
-    """Pairs as numbers, each once.
-
-    Returns:
-        One row per pair: node_a, node_b, rank_a, rank_b, seen (microseconds, by dated records),
-        last (microseconds; UNDATED for what never expires), grade, weight, told (by records),
-        source (of the first record), was (reason before, or empty), changed.
-    """
-    dated = F.when(F.col("target").isin(*DATED), F.col("first_seen"))
-    told = F.col("target").isin(*RECORDED)
-    last = F.when(told, F.coalesce(F.unix_micros("last_seen"), F.lit(UNDATED)))
-    grade = F.when(F.col("target") == DECISION, MANUAL).when(told, SEEN).otherwise(LIKELY)
-    first = F.min(F.struct(F.col("first_seen").isNull(), F.col("first_seen"), F.col("source")))
-    grouped = edges.groupBy("node_a", "node_b").agg(
-        F.min("type_a").alias("type_a"),
-        F.min("type_b").alias("type_b"),
-        F.min(dated).alias("at"),
-        F.max(F.coalesce(last, F.lit(UNDATED))).alias("last"),
-        F.min(grade).alias("grade"),
-        F.max(F.coalesce("weight", F.lit(1.0))).alias("weight"),
-        F.max(told).alias("told"),
-        first["source"].alias("source"),
-        F.max(F.coalesce("reason", F.lit(""))).alias("was"),
-        F.max("_changed").alias("changed"),
-    )
-    return grouped.select(
-        "node_a",
-        "node_b",
-        rank_of("type_a", names).alias("rank_a"),
-        rank_of("type_b", names).alias("rank_b"),
-        _micros("at", "seen"),
-        "last",
-        "grade",
-        "weight",
-        "told",
-        "source",
-        "was",
-        "changed",
-    )
-
-
 def evidence_rows(edges: DataFrame, *more: Column) -> DataFrame:
-    """What grouping asks of rows of identity.edge; the pairs of `pair_arrays`, not yet drawn together.
+    """What grouping asks of rows of identity.edge; see `drawn_together` for the pairs.
 
     Returns:
         One row per row: node_a, node_b, at, seen and last (microseconds), grade, weight, told, source,

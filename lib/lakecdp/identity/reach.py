@@ -12,20 +12,26 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakecdp.identity.arrays import connected
+from lakecdp.identity.arrays import connected, places
 from lakecdp.identity.evidence import Changes
 from lakecdp.identity.grouping import (
     DAY,
     JUNK,
     OPEN,
     Flags,
-    Graph,
     Ints,
     judge,
-    over_limit,
 )
-from lakecdp.identity.numbers import ids, ints, link_arrays, node_arrays, pair_arrays
-from lakecdp.identity.region import Lake, Region, closed_nodes, region_of
+from lakecdp.identity.numbers import evidence_rows, ids, ints, link_arrays, node_arrays
+from lakecdp.identity.region import (
+    Lake,
+    Region,
+    closed_nodes,
+    drawn_together,
+    graph_of,
+    over_told,
+    region_of,
+)
 
 APART = ("veto", "unlink")
 """Reasons that keep customers apart which would be one without them."""
@@ -68,70 +74,46 @@ def due(lake: Lake, before: int) -> Ints:
 
 def touched(lake: Lake, starts: Ints) -> Region:
     """The nodes and pairs that a change of some identifiers can reach."""
-    near = _incident(lake, starts).toArrow()
-    kinds = _nodes(lake, np.concatenate([ints(near, "node_a"), ints(near, "node_b"), starts]))
+    rows = _incident(lake, starts).toArrow()
+    kinds = _nodes(lake, np.concatenate([ints(rows, "node_a"), ints(rows, "node_b"), starts]))
     known, rank, was = ints(kinds, "node_id"), ints(kinds, "rank"), ints(kinds, "was")
-    a, b = (
-        np.searchsorted(known, ints(near, "node_a")),
-        np.searchsorted(known, ints(near, "node_b")),
-    )
+    near, near_told = drawn_together(known, rows)
     asked = np.isin(known, starts)
-    over = _over(lake, known, rank, near, a, b)
+    over = over_told(known, rank, near, lake.rules)
     closed = np.where(asked, closed_nodes(lake, known, rank, was, over), was)
     freed = (was != OPEN) & (closed == OPEN)
-    reach = np.unique(np.concatenate([starts, known[b[freed[a]]], known[a[freed[b]]]]))
+    reach = np.unique(
+        np.concatenate([starts, known[near.b[freed[near.a]]], known[near.a[freed[near.b]]]])
+    )
     customers = _kept_apart(lake, _customers(lake, reach))
     members = link_arrays(lake.open.join(customers, "customer_id", "left_semi")).toArrow()
     found = _nodes(lake, np.concatenate([ints(members, "node_id"), reach]))
     inside = ints(found, "node_id")
     owners = ids(lake.spark, "node_a", inside)
-    pairs = pair_arrays(lake.edges.join(owners, "node_a", "left_semi"), lake.names).toArrow()
-    pairs = pairs.filter(pa.array(np.isin(ints(pairs, "node_b"), inside)))
-    beyond = ~(np.isin(known[a], inside) & np.isin(known[b], inside))
+    rows = evidence_rows(lake.edges.join(owners, "node_a", "left_semi")).toArrow()
+    within = places(inside, ints(rows, "node_b"))
+    here = within < len(inside)
+    here[here] = inside[within[here]] == ints(rows, "node_b")[here]
+    pairs, told = drawn_together(inside, rows.filter(pa.array(here)))
+    beyond = ~(np.isin(known[near.a], inside) & np.isin(known[near.b], inside))
+    out = near.take(beyond)
     outside = judge(
-        closed[a[beyond]],
-        closed[b[beyond]],
-        rank[a[beyond]],
-        rank[b[beyond]],
-        ints(near, "grade")[beyond],
-        lake.rules.expired(ints(near, "last")[beyond], rank[b[beyond]], lake.until),
+        closed[out.a],
+        closed[out.b],
+        rank[out.a],
+        rank[out.b],
+        out.grade,
+        lake.rules.expired(out.last, rank[out.b], lake.until),
     )
     status, inner = ints(found, "was"), ints(found, "rank")
     at = np.minimum(np.searchsorted(known, inside), len(known) - 1)
     shut = np.where(known[at] == inside, closed[at], status)
     shut = np.where(inner == len(lake.names), JUNK, shut)
-    graph = _graph(lake, inside, inner, ints(found, "first"), shut, pairs)
-    every = pa.concat_tables([pairs, near.filter(pa.array(beyond))])
+    graph = graph_of(lake, inside, inner, ints(found, "first"), shut, pairs)
+    every = pa.concat_tables([told, near_told.filter(pa.array(beyond))]).unify_dictionaries()
     created = _created(lake, ints(members, "customer_id"))
     return region_of(
         graph, every, outside, status, members, created, lambda some: _used(lake, some)
-    )
-
-
-def _over(lake: Lake, known: Ints, rank: Ints, pairs: pa.Table, a: Ints, b: Ints) -> Flags:
-    """Nodes that records show with more others than they may meet."""
-    told = pairs.column("told").to_numpy(zero_copy_only=False)
-    return over_limit(known, rank, a[told], b[told], lake.rules, ints(pairs, "seen")[told])
-
-
-def _graph(
-    lake: Lake, known: Ints, rank: Ints, first: Ints, closed: Ints, pairs: pa.Table
-) -> Graph:
-    """The graph of some nodes and of the pairs among them."""
-    a = np.searchsorted(known, ints(pairs, "node_a"))
-    b = np.searchsorted(known, ints(pairs, "node_b"))
-    return Graph(
-        known,
-        rank,
-        first,
-        closed,
-        a,
-        b,
-        ints(pairs, "seen"),
-        ints(pairs, "grade"),
-        pairs.column("weight").to_numpy(),
-        lake.rules.expired(ints(pairs, "last"), rank[b], lake.until),
-        lake.decided.within(known),
     )
 
 
@@ -155,14 +137,14 @@ def _used(lake: Lake, some: Ints) -> Flags:
 
 
 def _incident(lake: Lake, starts: Ints) -> DataFrame:
-    """Pairs with an end among the seeds."""
+    """Evidence with an end among the seeds; see `evidence_rows`."""
     ends = [ids(lake.spark, side, starts) for side in ("node_a", "node_b")]
     a, b = (
         lake.edges.join(e, side, "left_semi")
         for e, side in zip(ends, ("node_a", "node_b"), strict=True)
     )
     # A pair with both ends among the seeds comes twice, which minimum and maximum do not notice.
-    return pair_arrays(a.unionByName(b), lake.names)
+    return evidence_rows(a.unionByName(b))
 
 
 def _customers(lake: Lake, nodes: Ints) -> Ints:

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from lakecdp.identity.arrays import ascending
 from lakecdp.identity.contraction import Keep, components, rooted
-from lakecdp.identity.customers import NONE, Before, assign
+from lakecdp.identity.customers import NONE
 from lakecdp.identity.grouping import (
     BLOCK,
     DAY,
@@ -31,51 +29,28 @@ from lakecdp.identity.grouping import (
     MANUAL,
     OPEN,
     VETO,
-    Flags,
-    Ints,
     TypeRules,
-    group,
     over_limit,
 )
+from lakecdp.identity.lots import OUTCOME, Said, grouped
 from lakecdp.identity.numbers import (
     STATUS,
     UNKNOWN,
     WHY,
     evidence_rows,
-    flags,
     ids,
     ints,
     node_arrays,
     rank_of,
 )
-from lakecdp.identity.numbers import said as said_in_words
-from lakecdp.identity.region import Decided, Lake, drawn_together, graph_of
+from lakecdp.identity.region import Lake
 from lakecdp.identity.shared import SHARED
 
-_OUT = "what STRING, x BIGINT, y BIGINT, before BIGINT, since BIGINT, nodes BIGINT, text STRING, source STRING"
-_SCHEMA = pa.schema(
-    [
-        ("what", pa.string()),
-        *((c, pa.int64()) for c in ("x", "y", "before", "since", "nodes")),
-        ("text", pa.string()),
-        ("source", pa.string()),
-    ]
-)
 _MET = ("node_a", "node_b", "rank_a", "rank_b", "seen")
 _ROWS = (
     *("node_a", "node_b", "at", "seen", "last", "grade", "weight", "told"),
     *("source", "reason", "changed"),
 )
-
-
-@dataclass(frozen=True)
-class Said:
-    """Rules and decisions, as every lot needs them; see `Lake`."""
-
-    names: tuple[str, ...]
-    rules: TypeRules
-    decided: Decided
-    until: int
 
 
 @dataclass(frozen=True)
@@ -321,12 +296,12 @@ def _members(
 
 
 def _settled(members: DataFrame, told: DataFrame, lake: Lake, keep: Keep) -> DataFrame:
-    """Every lot grouped; see `_OUT`."""
+    """Every lot grouped; see `lots.grouped`."""
     taken = np.zeros(0, dtype=np.int64)
     said = Said(lake.names, lake.rules, lake.decided, lake.until)
     while True:
         lots = members.groupBy("lot").cogroup(told.groupBy("lot"))
-        found = keep(lots.applyInArrow(partial(_lot, said=said, taken=taken), _OUT))
+        found = keep(lots.applyInArrow(partial(grouped, said=said, taken=taken), OUTCOME))
         # An id made up because the founder's own was used: whether it was used too, only the lake
         # knows. It never is, but for a collision of 63 bits.
         asked = found.where("what = 'asked'").select(F.col("x").alias("customer_id"))
@@ -335,73 +310,6 @@ def _settled(members: DataFrame, told: DataFrame, lake: Lake, keep: Keep) -> Dat
         if not len(clash):
             return found
         taken = np.union1d(taken, clash)
-
-
-def _lot(members: pa.Table, told: pa.Table, *, said: Said, taken: Ints) -> pa.Table:
-    """One lot: links that move, verdicts that are told, and the ledger."""
-    by = ascending([ints(members, "node_id")])
-    nodes, rank, first, closed, customer, since, created = (
-        ints(members, c)[by]
-        for c in ("node_id", "rank", "first", "closed", "customer_id", "since", "created")
-    )
-    used_here = np.concatenate([nodes[flags(members, "taken")[by]], taken])
-    gone = flags(told, "gone")
-    pairs, causes = drawn_together(nodes, told.filter(pa.array(~gone)))
-    graph = graph_of(said, nodes, rank, first, closed, pairs)
-    grouping = group(graph, said.rules)
-    left = told.filter(pa.array(gone)).sort_by([("node_a", "ascending"), ("node_b", "ascending")])
-    a, b = (np.searchsorted(nodes, ints(left, c)) for c in ("node_a", "node_b"))
-    ages = pd.Series(created, index=customer)
-    ages = ages[~ages.index.duplicated()].drop(NONE, errors="ignore")
-    asked: list[Ints] = [np.zeros(0, dtype=np.int64)]
-
-    def used(some: Ints) -> Flags:
-        asked.append(some[~np.isin(some, nodes)])
-        hit: Flags = np.isin(some, used_here)
-        return hit
-
-    after = assign(graph, grouping, Before(customer, ages, used, asked[0], (a, b)))
-    moved = np.flatnonzero(after.customer != customer)
-    ledger = after.ledger
-    cause = ledger["pair"].to_numpy()
-    source = np.full(len(ledger), None, dtype=object)
-    source[cause >= 0] = causes.column("source").take(cause[cause >= 0]).to_pylist()
-    why = said_in_words(grouping.verdict, grouping.because, said.names)
-    kept = np.flatnonzero((grouping.verdict != OPEN) | (pairs.was != 0))
-    return pa.concat_tables(
-        [
-            _part(
-                "link",
-                x=nodes[moved],
-                y=after.customer[moved],
-                before=customer[moved],
-                since=since[moved],
-            ),
-            _part(
-                "change",
-                x=ledger["customer_id"].to_numpy(),
-                y=ledger["node_a"].to_numpy(),
-                before=ledger["from_customer_id"].to_numpy(),
-                since=ledger["node_b"].to_numpy(),
-                nodes=ledger["nodes"].to_numpy(),
-                text=ledger["kind"].to_numpy(),
-                source=source,
-            ),
-            _part("pair", x=nodes[pairs.a[kept]], y=nodes[pairs.b[kept]], text=why[kept]),
-            _part("asked", x=np.concatenate(asked)),
-        ]
-    )
-
-
-def _part(what: str, **columns: np.ndarray) -> pa.Table:
-    size = len(columns["x"])
-    arrays = [pa.array([what], pa.string()).take(pa.array(np.zeros(size, dtype=np.int64)))]
-    for field in list(_SCHEMA)[1:]:
-        values = columns.get(field.name)
-        arrays.append(
-            pa.nulls(size, field.type) if values is None else pa.array(values, field.type)
-        )
-    return pa.table(arrays, schema=_SCHEMA)
 
 
 def _statuses(

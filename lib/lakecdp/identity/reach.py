@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakecdp.identity.arrays import connected, places
+from lakecdp.identity.arrays import connected
 from lakecdp.identity.evidence import Changes
 from lakecdp.identity.grouping import (
     DAY,
@@ -91,10 +91,8 @@ def touched(lake: Lake, starts: Ints) -> Region:
     inside = ints(found, "node_id")
     owners = ids(lake.spark, "node_a", inside)
     rows = evidence_rows(lake.edges.join(owners, "node_a", "left_semi")).toArrow()
-    within = places(inside, ints(rows, "node_b"))
-    here = within < len(inside)
-    here[here] = inside[within[here]] == ints(rows, "node_b")[here]
-    pairs, told = drawn_together(inside, rows.filter(pa.array(here)))
+    rows = rows.filter(pa.array(np.isin(ints(rows, "node_b"), inside)))
+    pairs, told = drawn_together(inside, rows)
     beyond = ~(np.isin(known[near.a], inside) & np.isin(known[near.b], inside))
     out = near.take(beyond)
     outside = judge(

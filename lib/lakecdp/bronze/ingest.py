@@ -23,10 +23,9 @@ from lakecdp.platform.part import Unit
 
 QUARANTINE, FILES = "silver.quarantine", "bronze.landed_file"
 LANDED, REFUSED = "landed", "refused"
-BUCKETS = 1 << 15
-"""Positions in a bitmap as Spark's aggregate makes it."""
-_BUCKET = f"CAST(pmod(hash(bytes), {BUCKETS}) AS BIGINT)"
-"""A number for a line by its text alone: what needs its place would be judged after parsing."""
+# One of the 32,768 positions of Spark's bitmaps for a line, by its text alone: a condition on its place
+# would be judged after parsing.
+_BUCKET = "CAST(pmod(hash(bytes), 32768) AS BIGINT)"
 _HARMED = (
     "EOF",
     "Unexpected end",
@@ -67,7 +66,7 @@ class Landing:
         seen: columns or fields that earlier files have shown.
         position: how far a connector has read; None for files.
         idle: there is nothing to land.
-        refused_in: buckets of lines (see _BUCKET) in which some are refused; None where unknown.
+        refused_in: hashes of the texts of refused lines, 0 to 32,767; None where not noted.
         again: records that a connector read although they had landed.
         bytes: size of what it reads.
         more: its input held more than one batch takes.

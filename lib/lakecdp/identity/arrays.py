@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -176,7 +178,25 @@ def _repeated(key: Ints) -> Ints:
     small = np.zeros(1 << 22, dtype=np.bool_)
     small[twice & (len(small) - 1)] = True
     maybe = np.flatnonzero(small[key & (len(small) - 1)])
-    return maybe[np.isin(key[maybe], twice)]
+    return maybe[is_among(key[maybe], twice)]
+
+
+def distinct(values: Ints) -> Ints:
+    """Different values in ascending order.
+
+    As `np.unique`, which puts them into a hash table first and takes ten times as long for ids.
+    """
+    ordered = np.sort(values)
+    first: Flags = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    out: Ints = ordered[first]
+    return out
+
+
+def is_among(values: Ints, others: Ints) -> Flags:
+    """Which values stand among others; as `np.isin`, which takes ten times as long for ids."""
+    found: Flags = pc.is_in(pa.array(values), value_set=pa.array(others)).to_numpy(False)
+    return found
 
 
 def ascending(keys: Sequence[NDArray[np.generic]]) -> Ints:

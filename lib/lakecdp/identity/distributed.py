@@ -18,6 +18,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from lakecdp.identity.arrays import is_among
 from lakecdp.identity.contraction import Keep, components, rooted
 from lakecdp.identity.customers import NONE
 from lakecdp.identity.grouping import (
@@ -200,7 +201,7 @@ def _over_in_lot(ends: pa.Table, *, rules: TypeRules) -> pa.Table:
     pair = (a * len(nodes) + b)[order]
     first = order[np.r_[True, pair[1:] != pair[:-1]]]
     over = over_limit(nodes, rank, a[first], b[first], rules, seen[first])
-    return pa.table({"node_id": nodes[over & np.isin(nodes, ints(ends, "node_id"))]})
+    return pa.table({"node_id": nodes[over & is_among(nodes, ints(ends, "node_id"))]})
 
 
 def _parted(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lakecdp.identity.arrays import ascending, connected
+from lakecdp.identity.arrays import ascending, connected, is_among
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -284,7 +284,7 @@ def _between(label: Ints, apart: tuple[Ints, Ints], x: Ints, y: Ints) -> Flags:
     size = int(label.max(initial=0)) + 1
     one, two = label[apart[0]], label[apart[1]]
     kept = np.minimum(one, two) * size + np.maximum(one, two)
-    out: Flags = np.isin(np.minimum(x, y) * size + np.maximum(x, y), kept)
+    out: Flags = is_among(np.minimum(x, y) * size + np.maximum(x, y), kept)
     return out
 
 

@@ -7,14 +7,17 @@ brought to the driver and compared there: a handful of Spark jobs instead of a h
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakecdp.identity.arrays import distinct
 from lakecdp.identity.evidence import (
     ATTRIBUTE,
     DATED,
@@ -22,15 +25,15 @@ from lakecdp.identity.evidence import (
     EDGE_KEY,
     INPUTS,
     NODE_FACTS,
-    Changes,
     edges,
     nodes,
     nodes_again,
-    overlay,
     records,
     union,
 )
 from lakecdp.identity.grouping import UNDATED, Ints
+from lakecdp.identity.lookup import Brought, Tables, laid_over
+from lakecdp.identity.numbers import ids
 
 Read = Callable[[str], DataFrame]
 Owners = dict[str, Ints]
@@ -40,42 +43,47 @@ _TIMES = {"first_seen": "lo", "last_seen": "hi"}
 
 
 def increment(
-    read: Read, new: Read, before_edges: DataFrame, before_nodes: DataFrame
-) -> tuple[Changes, Changes]:
+    spark: SparkSession, read: Read, new: Read, before: Tables
+) -> tuple[Brought, Brought]:
     """Changed and vanished edges and nodes.
 
     Args:
+        spark: the session.
         read: all rows of a silver table.
         new: its rows that are new to the job.
-        before_edges: identity.edge.
-        before_nodes: identity.node.
+        before: identity.edge and identity.node.
     """
-    spark = before_edges.sparkSession
     undated = [t for t in INPUTS if t not in DATED]
     owners, lost = restated(new("silver.vacated"), {t: new(t) for t in undated})
     fresh = {t: records(t, new(t)) for t in INPUTS}
-    edge_changes, was = _edges(spark, read, fresh, owners, before_edges)
-    now = overlay(before_edges, edge_changes, EDGE_KEY, EDGE_FACTS)
+    every = nodes(union(list(fresh.values())))
+    with ThreadPoolExecutor(1) as thread:
+        # Both are mostly planning, which takes one core.
+        beside = thread.submit(_pandas, every, _NODE_KEY, NODE_FACTS)
+        edge_changes, was = _edges(spark, read, fresh, owners, before)
+        added = beside.result()
     shown = was.loc[was["node_a"].isin(lost), "node_b"].to_numpy()
-    gone = edge_changes.gone.select("node_b").toArrow().column("node_b").to_numpy()
-    doubtful = np.unique(np.concatenate([lost, shown, gone]))
-    added = _pandas(nodes(union(list(fresh.values()))), _NODE_KEY, NODE_FACTS)
+    gone = edge_changes.gone.column("node_b").to_numpy()
+    doubtful = distinct(np.concatenate([lost, shown, gone]))
     added = added[~added["node_id"].isin(doubtful)]
     again = added.iloc[:0]
     if len(doubtful):
+        leading = before.edges("node_b", doubtful)
+        now = laid_over(leading, edge_changes.rows, edge_changes, EDGE_KEY)
         again = _pandas(
-            nodes_again(one_column(spark, "node_id", doubtful), now, read), _NODE_KEY, NODE_FACTS
+            nodes_again(ids(spark, "node_id", doubtful), spark.createDataFrame(now), read),
+            _NODE_KEY,
+            NODE_FACTS,
         )
     wanted = np.union1d(added["node_id"].to_numpy(), doubtful)
-    old = before_nodes.join(one_column(spark, "node_id", wanted), "node_id", "left_semi")
-    known = _pandas(old, _NODE_KEY, [*NODE_FACTS, "status"])
+    known = _counted(before.nodes(wanted), _NODE_KEY, [*NODE_FACTS, "status"])
     kept = known[known["node_id"].isin(added["node_id"])]
     merged = _merged(pd.concat([added, kept.drop(columns="status")]), _NODE_KEY)
     rows = _differing(pd.concat([merged, again]), known, _NODE_KEY, ["type", "lo", "hi"])
     vanished = known[known["node_id"].isin(doubtful) & ~known["node_id"].isin(again["node_id"])]
-    return edge_changes, Changes(
-        _spark(spark, rows, _NODE_KEY, [*NODE_FACTS, "status", "_new", "_moved"]),
-        _spark(spark, vanished, _NODE_KEY, [*NODE_FACTS, "status"]),
+    return edge_changes, Brought(
+        _arrow(rows, _NODE_KEY, [*NODE_FACTS, "status", "_new", "_moved"]),
+        _arrow(vanished, _NODE_KEY, [*NODE_FACTS, "status"]),
     )
 
 
@@ -101,28 +109,22 @@ def restated(vacated: DataFrame, undated: dict[str, DataFrame]) -> tuple[Owners,
     ]
     rows = union([left, *now]).distinct().toArrow().to_pandas()
     by_table = rows.groupby("target")["owner_node"]
-    owners = {str(t): np.unique(g.to_numpy(np.int64)) for t, g in by_table}
-    return owners, np.unique(rows.loc[rows["lost"], "owner_node"].to_numpy(np.int64))
-
-
-def one_column(spark: SparkSession, name: str, values: Ints) -> DataFrame:
-    """Distinct ids as a frame of one column."""
-    return spark.createDataFrame(pa.table({name: np.unique(values)}))
+    owners = {str(t): distinct(g.to_numpy(np.int64)) for t, g in by_table}
+    return owners, distinct(rows.loc[rows["lost"], "owner_node"].to_numpy(np.int64))
 
 
 def _edges(
-    spark: SparkSession, read: Read, fresh: dict[str, DataFrame], owners: Owners, before: DataFrame
-) -> tuple[Changes, pd.DataFrame]:
+    spark: SparkSession, read: Read, fresh: dict[str, DataFrame], owners: Owners, before: Tables
+) -> tuple[Brought, pd.DataFrame]:
     facts = [*EDGE_FACTS, "status", "reason"]
     added = _pandas(edges(union([fresh[t] for t in DATED])), EDGE_KEY, EDGE_FACTS)
     added = added[~_owned(added, owners)]
     parts = [added["node_a"].to_numpy(), *owners.values()]
-    centres = one_column(spark, "node_a", np.concatenate(parts))
-    was = _pandas(before.join(centres, "node_a", "left_semi"), EDGE_KEY, facts)
+    was = _counted(before.edges("node_a", np.concatenate(parts)), EDGE_KEY, facts)
     again = added.iloc[:0]
     if owners:
         mine = [
-            records(t, read(t).join(one_column(spark, "owner_node", o), "owner_node", "left_semi"))
+            records(t, read(t).join(ids(spark, "owner_node", o), "owner_node", "left_semi"))
             for t, o in owners.items()
         ]
         again = _pandas(edges(union(mine)), EDGE_KEY, EDGE_FACTS)
@@ -130,9 +132,8 @@ def _edges(
     now = pd.concat([_merged(pd.concat([added, old]), EDGE_KEY), again])
     rows = _differing(now, was, EDGE_KEY, ["type_a", "type_b", "weight", "lo", "hi", "evidence"])
     gone = was[_owned(was, owners) & ~_in(was, again)]
-    changes = Changes(
-        _spark(spark, rows, EDGE_KEY, [*facts, "_new", "_moved"]),
-        _spark(spark, gone, EDGE_KEY, facts),
+    changes = Brought(
+        _arrow(rows, EDGE_KEY, [*facts, "_new", "_moved"]), _arrow(gone, EDGE_KEY, facts)
     )
     return changes, was
 
@@ -174,22 +175,26 @@ def _differing(
 
 
 def _pandas(frame: DataFrame, key: list[str], facts: list[str]) -> pd.DataFrame:
-    """A frame with its times as whole microseconds, so that unknown ones compare too."""
-    columns: list[Column | str] = [*key]
-    for name in facts:
+    """A frame as `_counted` has it."""
+    return _counted(frame.select(*key, *facts).toArrow(), key, facts)
+
+
+def _counted(rows: pa.Table, key: list[str], facts: list[str]) -> pd.DataFrame:
+    """Rows with their times as whole microseconds, so that unknown ones compare too."""
+    found = {}
+    for name in [*key, *facts]:
+        column = rows.column(name)
         if name in _TIMES:
-            unknown = F.lit(UNDATED if name == "first_seen" else -UNDATED)
-            columns.append(F.coalesce(F.unix_micros(name), unknown).alias(_TIMES[name]))
-        else:
-            columns.append(name)
-    found: pd.DataFrame = frame.select(*columns).toArrow().to_pandas()
-    return found
+            unknown = UNDATED if name == "first_seen" else -UNDATED
+            micros = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+            column = pc.fill_null(micros, int(unknown))
+        found[_TIMES.get(name, name)] = column
+    out: pd.DataFrame = pa.table(found).to_pandas()
+    return out
 
 
-def _spark(
-    spark: SparkSession, frame: pd.DataFrame, key: list[str], columns: list[str]
-) -> DataFrame:
-    """The way back from `_pandas`."""
+def _arrow(frame: pd.DataFrame, key: list[str], columns: list[str]) -> pa.Table:
+    """The way back from `_counted`."""
     arrays = {}
     for name in [*key, *columns]:
         values = frame[_TIMES.get(name, name)]
@@ -206,4 +211,4 @@ def _spark(
             arrays[name] = pa.array(values.to_numpy(np.float64))
         else:
             arrays[name] = pa.array(values.where(values.notna(), None), pa.string())
-    return spark.createDataFrame(pa.table(arrays))
+    return pa.table(arrays)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lakecdp.identity.arrays import ascending
+from lakecdp.identity.arrays import ascending, is_among
 from lakecdp.identity.customers import NONE, Before, assign
 from lakecdp.identity.grouping import OPEN, Flags, Ints, TypeRules, group
 from lakecdp.identity.numbers import flags, ints
@@ -71,8 +71,8 @@ def grouped(members: pa.Table, told: pa.Table, *, said: Said, taken: Ints) -> pa
     asked: list[Ints] = [np.zeros(0, dtype=np.int64)]
 
     def used(some: Ints) -> Flags:
-        asked.append(some[~np.isin(some, nodes)])
-        hit: Flags = np.isin(some, used_here)
+        asked.append(some[~is_among(some, nodes)])
+        hit: Flags = is_among(some, used_here)
         return hit
 
     after = assign(graph, grouping, Before(customer, ages, used, asked[0], (a, b)))

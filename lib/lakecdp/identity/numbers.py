@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules, is_junk
-from lakecdp.identity.arrays import Numbers
+from lakecdp.identity.arrays import Numbers, distinct
 from lakecdp.identity.evidence import DATED, DECISION, RECORDED
 from lakecdp.identity.grouping import (
     BLOCK,
@@ -100,7 +100,7 @@ def numbered(column: pa.ChunkedArray) -> tuple[Numbers, pa.Array]:
 
 def ids(spark: SparkSession, name: str, values: Ints) -> DataFrame:
     """Distinct ids as a frame of one column."""
-    return spark.createDataFrame(pa.table({name: np.unique(values)}))
+    return spark.createDataFrame(pa.table({name: distinct(values)}))
 
 
 def junk_nodes(identifier: DataFrame, rules: IdentityRules) -> DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from lakecdp.identity.arrays import Rows, ascending, one_per_pair, places
+from lakecdp.identity.arrays import Rows, ascending, is_among, one_per_pair, places
 from lakecdp.identity.files import Files
 from lakecdp.identity.grouping import (
     BLOCK,
@@ -74,7 +74,7 @@ class Decided:
         a, b = self.apart
         if not len(a):
             return _NONE, _NONE
-        both = np.isin(a, nodes) & np.isin(b, nodes)
+        both = is_among(a, nodes) & is_among(b, nodes)
         return np.searchsorted(nodes, a[both]), np.searchsorted(nodes, b[both])
 
 
@@ -236,7 +236,7 @@ def closed_nodes(lake: Lake, known: Ints, rank: Ints, was: Ints, over: Flags) ->
     """Why each node joins nothing, where it does not: junk before block before limit."""
     closed: Ints = np.where(over, LIMIT, OPEN).astype(np.int64)
     if len(lake.decided.blocked):
-        closed[np.isin(known, lake.decided.blocked)] = BLOCK
+        closed[is_among(known, lake.decided.blocked)] = BLOCK
     closed[(was == JUNK) | (rank == len(lake.names))] = JUNK
     return closed
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from lakecdp.governance.identifiers import IdentityRules
 from lakecdp.identity import evidence, numbers, reach, region
+from lakecdp.identity.arrays import distinct, is_among
 from lakecdp.identity.customers import NONE, After, Before, assign
 from lakecdp.identity.decisions import decided, nodes_of
 from lakecdp.identity.distributed import numbered_changes, regroup
@@ -34,6 +35,7 @@ from lakecdp.identity.evidence import (
 from lakecdp.identity.files import Files
 from lakecdp.identity.grouping import OPEN, Flags, Grouping, Ints, group
 from lakecdp.identity.increment import increment
+from lakecdp.identity.lookup import Lookup, Tables
 from lakecdp.identity.numbers import ints
 from lakecdp.identity.region import Lake, Region
 from lakecdp.identity.shared import SHARED, devices, kept_apart, of_device
@@ -94,28 +96,33 @@ def resolve(
     tables = _Tables(batch)
     if batch.full:
         edges, nodes = _everything(tables)
-    else:
-        edges, nodes = increment(tables.read, tables.new, tables.read(EDGE), tables.read(NODE))
-    lake = _lake(tables, rules, edges, nodes)
-    seeds = _NONE if batch.full else _seeds(tables, lake, edges, nodes)
-    if not batch.full and not len(seeds):
-        found = None
-    elif batch.full or tables.read(EDGE).count() <= whole_below:
+        lake = _lake(tables, rules, edges, nodes)
         if _size(tables, edges) > in_memory_edges:
             return _regroup(tables, lake, edges, nodes, rules, in_memory_edges)
-        found = region.everything(lake)
+        return _write(tables, lake, edges, nodes, region.everything(lake), rules, None)
+    before = Tables(batch.among)
+    look = Lookup(before, *increment(batch.spark, tables.read, tables.new, before), rules.names)
+    edges, nodes = (c.frames(batch.spark) for c in (look.edge, look.node))
+    lake = _lake(tables, rules, edges, nodes)
+    seeds = _seeds(tables, lake, look)
+    if not len(seeds):
+        found = None
+    elif tables.read(EDGE).count() > whole_below:
+        found = reach.touched(lake, look, seeds)
+    elif _size(tables, edges) > in_memory_edges:
+        return _regroup(tables, lake, edges, nodes, rules, in_memory_edges)
     else:
-        found = reach.touched(lake, seeds)
-    return _write(tables, lake, edges, nodes, found, rules)
+        found = region.everything(lake)
+    return _write(tables, lake, edges, nodes, found, rules, look)
 
 
-def _seeds(tables: _Tables, lake: Lake, edges: Changes, nodes: Changes) -> Ints:
+def _seeds(tables: _Tables, lake: Lake, look: Lookup) -> Ints:
     """Identifiers whose grouping may change: by evidence, by decisions, or by the date."""
     before = end_of(date.fromisoformat(tables.batch.since.run_date))
-    return np.unique(
+    return distinct(
         np.concatenate(
             [
-                reach.seeds(edges, nodes),
+                reach.seeds(look.edge, look.node),
                 nodes_of(tables.new(DECISION)),
                 reach.due(lake, before),
             ]
@@ -215,11 +222,12 @@ def _write(
     nodes: Changes,
     found: Region | None,
     rules: IdentityRules,
+    look: Lookup | None,
 ) -> Outcome:
     out, batch = Outcome(), tables.batch
     if found is None:
-        _write_nodes(tables, lake, nodes, None)
-        _write_edges(tables, lake, edges, None)
+        _write_nodes(tables, lake.nodes.where("_changed"), nodes, None)
+        _write_edges(tables, lake.edges.where("_changed"), edges, None)
         return out
     grouping = group(found.graph, lake.rules)
     gone = ints(found.lost, "customer_id")
@@ -233,10 +241,16 @@ def _write(
     shared = of & kept_apart(found.graph, grouping.verdict)
     # A device may have been shared before; where all are written anew, it is told by being active.
     doubtful = shared if batch.full else of
-    _write_nodes(tables, lake, nodes, F.broadcast(_statuses(lake, found, shared, doubtful)))
-    _write_edges(tables, lake, edges, _verdicts(lake, found, said))
+    statuses, verdicts = _statuses(found, shared, doubtful), _verdicts(found, said)
+    node_rows, edge_rows = lake.nodes, lake.edges
+    if look is not None:
+        node_rows = look.node_frame(lake.spark, ints(statuses, "node_id"))
+        node_rows = node_rows.withColumn("_status", F.col("status"))
+        edge_rows = look.edge_frame(lake.spark, ints(verdicts, "node_a"))
+    _write_nodes(tables, node_rows, nodes, F.broadcast(lake.spark.createDataFrame(statuses)))
+    _write_edges(tables, edge_rows, edges, lake.spark.createDataFrame(verdicts))
     at = _moment(batch, int(found.since.max(initial=0)))
-    out.links = _write_links(batch, lake, found, after, at)
+    out.links = _write_links(batch, found, after, at)
     _write_ledger(batch, found, after, at)
     out.changes.update(after.ledger["kind"])
     return out
@@ -255,8 +269,8 @@ def _regroup(
     gone = edges.gone.select("node_a", "node_b")
     done = regroup(lake, gone, in_memory_edges, batch.settle, devices(rules))
     out = Outcome(nodes=done.nodes)
-    _write_nodes(tables, lake, nodes, done.statuses)
-    _write_edges(tables, lake, edges, done.verdicts)
+    _write_nodes(tables, lake.nodes, nodes, done.statuses)
+    _write_edges(tables, lake.edges, edges, done.verdicts)
     at = _moment(batch, done.latest)
     ended = done.moved.where(F.col("before") != NONE).select(
         "node_id", F.col("before").alias("customer_id"), "since", F.lit(True).alias("closed")
@@ -279,7 +293,7 @@ def _withdrawn(found: Region, edges: Changes) -> tuple[Ints, Ints]:
     rows = edges.gone.select("node_a", "node_b").distinct().toArrow()
     rows = rows.sort_by([("node_a", "ascending"), ("node_b", "ascending")])
     a, b, known = ints(rows, "node_a"), ints(rows, "node_b"), found.graph.nodes
-    both = np.isin(a, known) & np.isin(b, known)
+    both = is_among(a, known) & is_among(b, known)
     return np.searchsorted(known, a[both]), np.searchsorted(known, b[both])
 
 
@@ -290,20 +304,18 @@ def reasons(found: Region, grouping: Grouping, names: tuple[str, ...]) -> Texts:
     return numbers.said(verdict, because, names)
 
 
-def _statuses(lake: Lake, found: Region, shared: Flags, doubtful: Flags) -> DataFrame:
+def _statuses(found: Region, shared: Flags, doubtful: Flags) -> pa.Table:
     """Status of nodes that are not active, or perhaps were not: node_id, _now."""
     closed = found.graph.closed
     some = np.flatnonzero((closed != OPEN) | (found.was != OPEN) | doubtful)
     now = np.array([numbers.STATUS[c] for c in closed[some].tolist()], dtype=object)
     now[shared[some]] = SHARED
-    told = {"node_id": found.graph.nodes[some], "_now": pa.array(now, pa.string())}
-    return lake.spark.createDataFrame(pa.table(told))
+    return pa.table({"node_id": found.graph.nodes[some], "_now": pa.array(now, pa.string())})
 
 
-def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, told: DataFrame | None) -> None:
-    rows = lake.nodes
+def _write_nodes(tables: _Tables, rows: DataFrame, nodes: Changes, told: DataFrame | None) -> None:
     if told is None:
-        rows = rows.where("_changed").withColumn("status", F.coalesce("_status", F.lit("active")))
+        rows = rows.withColumn("status", F.coalesce("_status", F.lit("active")))
     else:
         rows = rows.join(told, "node_id", "left")
         here = F.lit("active") if tables.batch.full else F.coalesce("_status", F.lit("active"))
@@ -312,20 +324,18 @@ def _write_nodes(tables: _Tables, lake: Lake, nodes: Changes, told: DataFrame | 
     _upsert(tables, NODE, rows, nodes.gone)
 
 
-def _verdicts(lake: Lake, found: Region, now: Texts) -> DataFrame:
+def _verdicts(found: Region, now: Texts) -> pa.Table:
     """Reason of pairs that are or were blocked, empty for none: node_a, node_b, _now."""
     was = pc.not_equal(found.pairs.column("was"), "").to_numpy()
     # Hardly any pair is blocked: the texts of all others need not be compared.
     some = np.flatnonzero((now != "") | was)
     ends = {c: ints(found.pairs, c)[some] for c in ("node_a", "node_b")}
-    told = pa.table({**ends, "_now": pa.array(now[some], pa.string())})
-    return lake.spark.createDataFrame(told)
+    return pa.table({**ends, "_now": pa.array(now[some], pa.string())})
 
 
-def _write_edges(tables: _Tables, lake: Lake, edges: Changes, told: DataFrame | None) -> None:
-    rows = lake.edges
+def _write_edges(tables: _Tables, rows: DataFrame, edges: Changes, told: DataFrame | None) -> None:
     if told is None:
-        rows = rows.where("_changed").withColumn("_say", F.coalesce("reason", F.lit("")))
+        rows = rows.withColumn("_say", F.coalesce("reason", F.lit("")))
     else:
         rows = rows.join(told, ["node_a", "node_b"], "left")
         rows = rows.withColumn("_say", F.coalesce("_now", "reason", F.lit("")))
@@ -355,10 +365,15 @@ def _upsert(
     )
     if removed_at is not None:
         both = both.withColumn("removed_at", F.when(F.col("_gone"), F.lit(removed_at)))
+    delete = removed_at is None
+    if not tables.batch.full:
+        brought = both.toArrow()
+        taken = pc.and_(brought.column("_gone"), delete)
+        tables.batch.put(table, brought.filter(pc.invert(taken)), brought.filter(taken))
+        return
     both = tables.keep(both)
     if not both.isEmpty():
-        delete = None if removed_at is not None else "s._gone"
-        tables.batch.upsert(table, both, delete_when=delete)
+        tables.batch.upsert(table, both, delete_when="s._gone" if delete else None)
 
 
 def _moment(batch: Batch, latest: int) -> datetime:
@@ -370,7 +385,7 @@ def _micros(at: datetime) -> int:
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
-def _write_links(batch: Batch, lake: Lake, found: Region, after: After, at: datetime) -> int:
+def _write_links(batch: Batch, found: Region, after: After, at: datetime) -> int:
     """Close and open links; returns how many were opened."""
     moved = after.customer != found.customer
     ended = moved & (found.customer != NONE)
@@ -381,23 +396,21 @@ def _write_links(batch: Batch, lake: Lake, found: Region, after: After, at: date
         (ints(gone, "node_id"), ints(gone, "customer_id"), ints(gone, "since"), True),
         (nodes[moved], after.customer[moved], np.full(int(moved.sum()), now), False),
     ]
+    moment = pa.timestamp("us", "UTC")
     table = pa.concat_tables(
-        pa.table({"node_id": n, "customer_id": c, "since": s, "closed": np.full(len(n), closed)})
+        pa.table(
+            {
+                "node_id": n,
+                "customer_id": c,
+                "valid_from": pa.array(s, pa.int64()).cast(moment),
+                "valid_to": pa.repeat(pa.scalar(at if closed else None, moment), len(n)),
+            }
+        )
         for n, c, s, closed in parts
     ).combine_chunks()
-    if not table.num_rows:
-        return 0
-    if batch.published(LINK):
-        _put_links(batch, lake.spark.createDataFrame(table), at)
-    else:
-        begun = pa.repeat(pa.scalar(at, pa.timestamp("us", "UTC")), table.num_rows)
-        never = pa.nulls(table.num_rows, begun.type)
-        batch.add(
-            LINK,
-            table.select(["node_id", "customer_id"])
-            .append_column("valid_from", begun)
-            .append_column("valid_to", never),
-        )
+    if table.num_rows:
+        write = batch.put if batch.published(LINK) else batch.add
+        write(LINK, table)
     return int(moved.sum())
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -21,8 +22,9 @@ from lakecdp.contracts import TableContract
 from lakecdp.platform import quality
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.judge import Judge
-from lakecdp.platform.lake import Lake, MergeCounts
+from lakecdp.platform.lake import Lake
 from lakecdp.platform.ledger import Consumed, Entry, Ledger
+from lakecdp.platform.local_writes import MergeCounts
 from lakecdp.platform.part import Part, Step, Summary
 from lakecdp.platform.session import generate_code
 
@@ -297,6 +299,24 @@ class Batch:
         version = self._starts.get(name, self._ledger.published.get(name))
         return self._lake.arrow(name, columns, version) if name not in self._versions else None
 
+    def among(self, name: str, columns: Sequence[str], by: str, values: pa.Array) -> pa.Table:
+        """The published rows of an output whose column `by` stands among values, brought here.
+
+        Args:
+            name: the table, not written yet by this batch.
+            columns: those wanted.
+            by: one of its columns, of numbers or texts.
+            values: distinct values, ascending; the rows must be few enough for the driver.
+        """
+        if not len(values):
+            return self._lake.empty_of(name).select(*columns).toArrow()
+        version = self._starts.get(name, self._ledger.published.get(name))
+        found = self._lake.among(name, columns, by, values, version)
+        if found is None:
+            wanted = self.spark.createDataFrame(pa.table({by: values}))
+            found = self.read(name).join(wanted, by, "left_semi").select(*columns).toArrow()
+        return found
+
     def new_rows(self, name: str, part: Part | None = None) -> DataFrame:
         """The rows of an input written since a part last published; all of them when it is `full`.
 
@@ -420,6 +440,31 @@ class Batch:
             insert=insert,
             evolve=evolve,
         )
+        self._note_version(name)
+        return counts
+
+    def put(self, name: str, rows: pa.Table, gone: pa.Table | None = None) -> MergeCounts:
+        """Merge rows that this process holds by the table's key, and delete others.
+
+        Args:
+            name: the table.
+            rows: its business columns; at most one row per key.
+            gone: keys of rows to be deleted, none of them among `rows`.
+        """
+        contract = self._begin(name)
+        gone = rows.select([*contract.key]).slice(0, 0) if gone is None else gone
+        if not rows.num_rows and not gone.num_rows:
+            return MergeCounts()
+        counts = self._lake.put(contract, rows, gone, self.seq, self._meta())
+        if counts is None:
+            both = pa.concat_tables(
+                [
+                    part.append_column("_gone", pa.array(np.full(part.num_rows, flag)))
+                    for part, flag in ((rows, False), (gone.select([*contract.key]), True))
+                ],
+                promote_options="default",
+            )
+            return self.upsert(name, self.spark.createDataFrame(both), delete_when="s._gone")
         self._note_version(name)
         return counts
 

@@ -10,12 +10,17 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+Action = dict[str, Any]
+"""An action of a commit, as its JSON has it."""
 GLOB = frozenset("*?[]{}\\")
 
 
+MANY_COMMITS = 500
+"""Above, Delta finds the files of a table more quickly than who reads each commit."""
 COMMIT = re.compile(r"\d{20}\.json")
 
 
@@ -62,6 +67,14 @@ def commit_name(version: int) -> str:
     return f"{version:020d}.json"
 
 
+def all_commits(folder: Path, version: int) -> list[str] | None:
+    """The commits of a table from the first one on; None where some are gone, or they are many."""
+    files = [folder / "_delta_log" / commit_name(v) for v in range(version + 1)]
+    if len(files) > MANY_COMMITS or not all(f.is_file() for f in files):
+        return None
+    return [f.read_text(encoding="utf-8") for f in files]
+
+
 def added_files(commits: Iterable[str]) -> list[str] | None:
     """Files, relative to the table, that hold all rows which these commits wrote.
 
@@ -90,6 +103,28 @@ def added_files(commits: Iterable[str]) -> list[str] | None:
             files.add(path)
         files -= removed
     return sorted(unquote(p) for p in files)
+
+
+def standing_files(commits: Iterable[str]) -> dict[str, Action] | None:
+    """The files of a table after all its commits, each with the action that adds it as it is.
+
+    Args:
+        commits: contents of all commits, oldest first.
+
+    Returns:
+        file, relative to the table, and action; None for a partitioned table or a path that is no
+        plain name.
+    """
+    files: dict[str, Action] = {}
+    for text in commits:
+        actions: list[Action] = [json.loads(line) for line in text.splitlines() if line]
+        for path in (a["remove"]["path"] for a in actions if "remove" in a):
+            files.pop(path, None)
+        for add in (a["add"] for a in actions if "add" in a):
+            if add.get("partitionValues") or ":" in add["path"]:
+                return None
+            files[add["path"]] = add
+    return {unquote(p): add for p, add in files.items()}
 
 
 def schema_of(commits: Iterable[str]) -> str | None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -25,40 +22,29 @@ from lakecdp.platform.commits import (
     GLOB,
     MAINTENANCE,
     added_files,
+    all_commits,
     commit_name,
     operation,
     schema_of,
     user_metadata,
 )
+from lakecdp.platform.datafiles import DataFile, FileIndex, among, joined, whole
 from lakecdp.platform.fs import list_names, read_text
-from lakecdp.platform.rows import PLAIN, added, no_rows, stats, texts
+from lakecdp.platform.local_writes import (
+    METADATA,
+    SMALL_TABLE,
+    LocalWrites,
+    MergeCounts,
+    possible,
+)
+from lakecdp.platform.rows import no_rows
 
-METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 PRUNE_LIMIT = 400
 LOOK_BACK = 20
-ROWS_PER_FILE = 4_000_000
 FEW_FILES = 32
 """Spark lists as many paths without a job of its own."""
-SMALL_TABLE = 8 << 20
-"""Bytes up to which a table is read by its files, and a merge writes files anew."""
-MANY_COMMITS = 500
-"""Above, Delta finds the files of a table more quickly than who reads each commit."""
 REWRITE = "spark.databricks.delta.merge.deletionVectors.persistent"
 """Whether a merge marks rows as deleted in their files, which only Delta can read then."""
-
-
-@dataclass(frozen=True)
-class MergeCounts:
-    """Rows that an upsert inserted, updated and deleted."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-
-    @property
-    def written(self) -> int:
-        """Rows inserted or updated."""
-        return self.inserted + self.updated
 
 
 class Lake:
@@ -74,6 +60,8 @@ class Lake:
         self.uri = uri.rstrip("/")
         self._apart: Lake | None = None
         self._statements = threading.Lock()
+        self._files = FileIndex(spark)
+        self._local = LocalWrites(spark, self._statements)
 
     def beside(self) -> Lake:
         """The same lake through a session of its own: settings and views do not meet."""
@@ -187,7 +175,7 @@ class Lake:
         if root.scheme not in ("", "file") or GLOB & set(root.path):
             return None
         folder = Path(unquote(root.path))
-        commits = _commits(folder, version)
+        commits = all_commits(folder, version)
         names = None if commits is None else added_files(commits)
         schema = schema_of(commits or ())
         if names is None or schema is None or len(names) > FEW_FILES:
@@ -207,7 +195,7 @@ class Lake:
     ) -> pa.Table | None:
         """Columns of a table from its files, read by this process past the JVM.
 
-        That is several times as quick as bringing rows of a frame here. Texts come as dictionaries.
+        That is several times as quick as bringing rows of a frame here. Texts may come as dictionaries.
 
         Args:
             name: the table.
@@ -216,39 +204,33 @@ class Lake:
 
         Returns:
             the rows in no order; None where the files alone do not tell them: they are not on a local
-            path, rows in them are deleted, or columns are missing.
+            path, or columns are missing.
         """
+        files = self._data_files(name, version)
+        parts = None if files is None else whole(files, columns)
+        return None if parts is None else _joined(parts, name, columns)
+
+    def among(
+        self, name: str, columns: Sequence[str], by: str, values: pa.Array, version: int | None
+    ) -> pa.Table | None:
+        """The rows of a table whose column `by` stands among values, as `arrow` reads them.
+
+        Args:
+            name: the table.
+            columns: columns that all its files have.
+            by: one of its columns, of numbers or texts.
+            values: distinct values, ascending.
+            version: of the table; None for the current one.
+        """
+        files = self._data_files(name, version)
+        parts = None if files is None else among(files, columns, by, values)
+        return None if parts is None else _joined(parts, name, columns)
+
+    def _data_files(self, name: str, version: int | None) -> list[DataFile] | None:
+        """The files of a table; None where it does not exist, or its files do not tell its rows."""
         snapshot = self._snapshot(name)
-        root = urlsplit(self.path(name))
-        there = int(snapshot.version())
-        if there < 0 or version not in (None, there) or root.scheme not in ("", "file"):
-            return None
-        folder = Path(unquote(root.path))
-        commits = _commits(folder, there)
-        names = None if commits is None else added_files(commits)
-        if names is None:
-            log = DataFrame(snapshot.allFiles().toDF(), self.spark)
-            found = log.select("path", F.col("deletionVector").isNull()).collect()
-            names = [unquote(r[0]) for r in found] if all(r[1] for r in found) else None
-        paths = [folder / n for n in names or ()]
-        if names is None or not all(p.is_file() for p in paths):
-            return None
-        parts = []
-        for path in paths:
-            file = pq.ParquetFile(path, memory_map=True)
-            kinds = file.schema_arrow
-            if not set(columns) <= set(kinds.names):
-                return None
-            texts = [c for c in columns if pa.types.is_string(kinds.field(c).type)]
-            parts.append(
-                pq.read_table(
-                    path,
-                    columns=list(columns),
-                    read_dictionary=texts,
-                    coerce_int96_timestamp_unit="us",
-                )
-            )
-        return pa.concat_tables(parts).unify_dictionaries() if parts else no_rows(name, columns)
+        there = int(snapshot.version()) >= 0
+        return self._files.of(self.path(name), version, snapshot) if there else None
 
     def read_added(self, name: str, after: int) -> DataFrame:
         """Rows in the files that the commits after a version added; may hold older rows too."""
@@ -292,8 +274,7 @@ class Lake:
     ) -> int:
         """Append rows that this process holds, as files written past the JVM; returns how many.
 
-        That is ten times as quick as handing millions of rows to the JVM. Delta makes the commit. Where
-        the lake is on no local path, or the table has columns that are not plain, it is `append`.
+        Where the lake is on no local path, or the table has columns that are not plain, it is `append`.
 
         Args:
             contract: the table.
@@ -304,52 +285,32 @@ class Lake:
         Raises:
             ValueError: a column that must have a value has none.
         """
-        root = urlsplit(self.path(contract.name))
-        kinds = [PLAIN.get(c.type) for c in contract.columns]
-        if root.scheme not in ("", "file") or not all(kinds):
-            batch = F.lit(lineage).cast("bigint").alias("_batch")
-            frame = self.spark.createDataFrame(rows.select(contract.column_names))
-            return self.append(contract, frame.select("*", batch), meta)
-        fields = [
-            pa.field(c.name, kind, not c.required)
-            for c, kind in zip(contract.columns, kinds, strict=True)
-        ]
-        missing = [f.name for f in fields if not f.nullable and rows.column(f.name).null_count]
-        if missing:
-            raise ValueError(f"{contract.name}: {', '.join(missing)} must have a value in each row")
-        rows = rows.select([f.name for f in fields]).cast(pa.schema(fields))
-        batch = pa.repeat(pa.scalar(lineage, pa.int64()), rows.num_rows)
-        rows = rows.append_column(pa.field("_batch", pa.int64(), False), batch)
-        folder = Path(unquote(root.path))
-        actions = []
-        for start in range(0, rows.num_rows, ROWS_PER_FILE):
-            part = rows.slice(start, ROWS_PER_FILE)
-            name = f"part-{uuid.uuid4()}.snappy.parquet"
-            pq.write_table(part, folder / name, use_dictionary=texts(part))
-            size = (folder / name).stat().st_size
-            told = stats(part, contract)
-            actions.append(added(name, size, told))
-        if actions:
-            self._commit(contract.name, actions, meta)
-        return int(rows.num_rows)
+        uri = self.path(contract.name)
+        if possible(uri, contract):
+            return self._local.add(uri, contract, rows, lineage, meta)
+        batch = F.lit(lineage).cast("bigint").alias("_batch")
+        frame = self.spark.createDataFrame(rows.select(contract.column_names))
+        return self.append(contract, frame.select("*", batch), meta)
 
-    def _commit(self, name: str, actions: Sequence[str], meta: Mapping[str, Any]) -> None:
-        """Let Delta commit actions given as JSON."""
-        jvm: Any = self.spark._jvm
-        delta = jvm.org.apache.spark.sql.delta
-        log = delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
-        jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
-        read = [delta.actions.Action.fromJson(a) for a in actions]
-        # Named as what it is, an append: after a ManualUpdate Delta would not derive the checksum of
-        # the version from the one before, and read the whole log instead, for seconds.
-        mode, none = jvm.org.apache.spark.sql.SaveMode.Append, jvm.scala.Option.empty()
-        operation = getattr(delta, "DeltaOperations$Write")(mode, *[none] * 8)
-        with self._statements:
-            self.spark.conf.set(METADATA, json.dumps(dict(meta)))
-            try:
-                log.startTransaction().commit(jvm.PythonUtils.toSeq(read), operation)
-            finally:
-                self.spark.conf.unset(METADATA)
+    def put(
+        self,
+        contract: TableContract,
+        rows: pa.Table,
+        gone: pa.Table,
+        lineage: int,
+        meta: Mapping[str, Any],
+    ) -> MergeCounts | None:
+        """Upsert rows that this process holds; see `LocalWrites.put`.
+
+        Returns:
+            None, and nothing is written, where the lake is on no local path, the table has columns
+            that are not plain, or its files do not tell its rows.
+        """
+        uri = self.path(contract.name)
+        files = self._data_files(contract.name, None) if possible(uri, contract) else None
+        if files is None:
+            return None
+        return self._local.put(uri, contract, files, rows, gone, lineage, meta)
 
     def overwrite(
         self, contract: TableContract, frame: DataFrame, meta: Mapping[str, Any], where: str | None
@@ -467,12 +428,8 @@ def _snapshot_at(spark: SparkSession, path: str) -> Any:
     return log.update(False, empty, empty)
 
 
-def _commits(folder: Path, version: int) -> list[str] | None:
-    """The commits of a table from the first one on; None where some are gone, or they are many."""
-    files = [folder / "_delta_log" / commit_name(v) for v in range(version + 1)]
-    if len(files) > MANY_COMMITS or not all(f.is_file() for f in files):
-        return None
-    return [f.read_text(encoding="utf-8") for f in files]
+def _joined(parts: list[pa.Table], name: str, columns: Sequence[str]) -> pa.Table | None:
+    return joined(parts) if parts else no_rows(name, columns)
 
 
 def delta_version(spark: SparkSession, path: str) -> int:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["GateResult", "Suite", "data_docs", "gate", "preload", "reasons", "suite"]
 
 SHOWN = 40
-SMALL = 100_000
+SMALL = 20_000
 ADAPTIVE = "spark.sql.adaptive.enabled"
 QUICK = {
     ADAPTIVE: "false",

@@ -113,6 +113,16 @@ class Memory:
     def arrow(self, name: str, columns: Sequence[str]) -> None:
         """Rows in memory have no files."""
 
+    def among(self, name: str, columns: Sequence[str], by: str, values: pa.Array) -> pa.Table:
+        wanted = set(values.to_pylist())
+        rows = [
+            tuple(r.get(c) for c in columns)
+            for r in self.rows[name].values()
+            if r.get(by) in wanted
+        ]
+        schema = self.read(name).select(*columns).schema
+        return self.spark.createDataFrame(rows, schema).toArrow()
+
     def keep(self, frame: DataFrame) -> DataFrame:
         return frame.localCheckpoint()
 
@@ -125,6 +135,12 @@ class Memory:
     def add(self, name: str, rows: pa.Table) -> int:
         self.upsert(name, self.spark.createDataFrame(rows))
         return int(rows.num_rows)
+
+    def put(self, name: str, rows: pa.Table, gone: pa.Table | None = None) -> None:
+        self.upsert(name, self.spark.createDataFrame(rows))
+        for key in gone.select(contracts.table(name).key).to_pylist() if gone else ():
+            del self.rows[name][tuple(key.values())]
+            self.written[name] += 1
 
     def append(self, name: str, frame: DataFrame) -> int:
         self.upsert(name, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F
 
 from lakecdp import contracts
 from lakecdp.platform import lake as lakes
+from lakecdp.platform import local_writes
 from lakecdp.platform.lake import Lake
 
 LINK = contracts.table("identity.link")
@@ -30,7 +32,7 @@ ROWS = {
 def test_rows_added_past_the_jvm_are_those_that_spark_reads(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lakes, "ROWS_PER_FILE", 2)
+    monkeypatch.setattr(local_writes, "ROWS_PER_FILE", 2)
     lake = Lake(spark, str(tmp_path / "a lake"))
     lake.ensure(LINK)
     start = lake.version(LINK.name)
@@ -80,6 +82,104 @@ def test_rows_without_a_value_that_must_be_there_are_refused(
     with pytest.raises(ValueError, match=r"identity\.link: customer_id must have a value in each"):
         lake.add(LINK, rows, 1, {})
     assert list((tmp_path / "identity/link").glob("*.parquet")) == []
+
+
+EDGE = contracts.table("identity.edge")
+
+
+def edge_rows(*rows: tuple[int, int, str, str, int | None]) -> pa.Table:
+    """Node, other node, source, target, weight."""
+    texts = {c.name: "x" for c in EDGE.columns if c.type == "STRING" and c.required}
+    columns = {
+        "node_a": pa.array([r[0] for r in rows], pa.int64()),
+        "node_b": pa.array([r[1] for r in rows], pa.int64()),
+        "source": pa.array([r[2] for r in rows], pa.string()),
+        "target": pa.array([r[3] for r in rows], pa.string()),
+        "weight": pa.array([r[4] for r in rows], pa.float64()),
+    }
+    for c in EDGE.columns:
+        if c.name not in columns:
+            columns[c.name] = (
+                pa.array([texts[c.name]] * len(rows))
+                if c.name in texts
+                else pa.nulls(len(rows), pa.string() if c.type == "STRING" else MOMENT)
+            )
+    return pa.table(columns)
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["written anew", "marked"])
+def test_rows_put_past_the_jvm_replace_and_delete_by_key(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    monkeypatch.setattr(local_writes, "ROWS_PER_FILE", 40)
+    if not small:
+        for module in (lakes, local_writes):
+            monkeypatch.setattr(module, "SMALL_TABLE", 0)
+    dice, lake = random.Random(4), Lake(spark, str(tmp_path / "a lake"))
+    lake.ensure(EDGE)
+    held: dict[tuple[int, int, str, str], tuple[float | None, int]] = {}
+    versions: dict[int, dict[tuple[int, int, str, str], tuple[float | None, int]]] = {}
+    none = edge_rows().select([*EDGE.key])
+
+    def key() -> tuple[int, int, str, str]:
+        return dice.randrange(30), dice.randrange(3), dice.choice("ab"), dice.choice("ab")
+
+    for batch in range(1, 7):
+        # The last batch takes away all that is left, so that files go as a whole.
+        fresh = {key(): dice.choice([None, batch / 2]) for _ in range(100 if batch < 6 else 0)}
+        known = sorted(held.keys() - fresh.keys())
+        gone = known if batch == 6 else dice.sample(known, len(known) // 5)
+        gone_rows = edge_rows(*((*k, None) for k in gone)).select([*EDGE.key]) if gone else none
+        rows = edge_rows(*((*k, w) for k, w in fresh.items()))
+        counts = lake.put(EDGE, rows, gone_rows, batch, {"run_seq": batch})
+        assert counts is not None
+        assert counts.inserted == len(fresh.keys() - held.keys())
+        assert (counts.updated, counts.deleted) == (len(fresh.keys() & held.keys()), len(gone))
+        held = {k: v for k, v in held.items() if k not in set(gone)}
+        held |= {k: (w, batch) for k, w in fresh.items()}
+        versions[lake.version(EDGE.name) or 0] = dict(held)
+        assert lake.last_metadata(EDGE.name, "run_seq") == {"run_seq": batch}
+        new = lake.read_added(EDGE.name, (lake.version(EDGE.name) or 0) - 1)
+        assert new.where(F.col("_batch") == batch).count() == len(fresh)
+        asked = pa.array([1, 5, 99])
+        if batch == 3:
+            # Spark writes times in another way than this process does.
+            extra = (31, 1, "a", "b")
+            frame = spark.createDataFrame(
+                edge_rows((*extra, 1.5)).append_column("_batch", pa.array([batch]))
+            )
+            lake.append(EDGE, frame.withColumn("first_seen", F.lit(AT[0])), {"run_seq": batch})
+            held[extra] = (1.5, batch)
+            versions[lake.version(EDGE.name) or 0] = dict(held)
+            times = lake.arrow(EDGE.name, ["node_a", "first_seen"]).to_pylist()
+            assert [r["first_seen"] for r in times if r["node_a"] == 31] == [AT[0]]
+        found = lake.among(EDGE.name, ["node_b", "source", "target"], "node_a", asked, None)
+        by_hand = sorted(k[1:] for k in held if k[0] in (1, 5))
+        assert sorted(tuple(r.values()) for r in found.to_pylist()) == by_hand
+
+    assert len(versions) == 7
+    for version, rows in versions.items():
+        # Delta itself reads what the table held at each version.
+        reader = spark.read.format("delta").option("versionAsOf", version)
+        read = reader.load(lake.path(EDGE.name)).select(*EDGE.key, "weight", "_batch").collect()
+        assert {tuple(r)[:4]: tuple(r)[4:] for r in read} == rows
+        assert len(read) == len(rows)
+        whole = lake.arrow(EDGE.name, [*EDGE.key, "weight", "_batch"], version)
+        told = {tuple(r.values())[:4]: tuple(r.values())[4:] for r in whole.to_pylist()}
+        assert told == rows
+        if version < max(versions):
+            assert spark.read.format("delta").option("versionAsOf", version).load(
+                lake.path(EDGE.name)
+            ).where("node_a = 7").count() == sum(k[0] == 7 for k in rows)
+    last = max(versions)
+    lake.restore(EDGE.name, last - 1)
+    keys = spark.createDataFrame([(7,)], "node_a BIGINT")
+    lake.delete(EDGE, keys, {}, ["node_a"])
+    after = {k: v for k, v in versions[last - 1].items() if k[0] != 7}
+    whole = lake.arrow(EDGE.name, [*EDGE.key, "weight", "_batch"])
+    told = {tuple(r.values())[:4]: tuple(r.values())[4:] for r in whole.to_pylist()}
+    assert told == after, "rows that Delta marks as deleted are passed over"
+    assert len(whole) == len(after)
 
 
 def test_small_tables_are_read_as_delta_reads_them(

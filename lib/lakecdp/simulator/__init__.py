@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import partial, reduce
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from lakecdp.platform.errors import UsageError
@@ -71,8 +72,9 @@ def simulate(
         )
     world = World(settings, (start - settings.first_day).days, (end - settings.first_day).days)
     session = _session(spark, world)
-    visited = visits.visits(session, world)
-    shopped = visits.shopping(visited, world)
+    # Ten outputs begin with the visits, and a day on which nobody comes costs as much as any other.
+    visited = visits.visits(session, world).persist(StorageLevel.MEMORY_AND_DISK)
+    shopped = visits.shopping(visited, world).persist(StorageLevel.MEMORY_AND_DISK)
     sold = store.sold(visited, world)
     tickets = store.records(sold, world)
     sent = {app.SOURCE: app.sent(shopped, world), web.SOURCE: web.sent(shopped, world)}
@@ -84,7 +86,8 @@ def simulate(
         _Source(crm.SOURCE, crm.records(session, world), crm.lines, crm.KEY, crm.HEADER),
     ]
     mistakes = crm.mistakes(sources[-1].records, world)
-    booked = backoffice.records(sent[app.SOURCE], sent[web.SOURCE], world)
+    bought = shopped.where("buys")
+    booked = backoffice.records(app.sent(bought, world), web.sent(bought, world), world)
     touches = campaigns.records(session, world)
     if touches is not None:
         sources.append(_Source(campaigns.SOURCE, touches, campaigns.lines, campaigns.KEY))
@@ -129,10 +132,7 @@ def simulate(
         orders,
         partial(_write_delivered, truth_borrowed(visited, world), world, truth, "borrowed"),
     ]
-    # Planning and code generation of one part overlap with the tasks of another.
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        for done in [pool.submit(part) for part in [*work, people]]:
-            done.result()
+    _do([*work, people], holding=(shopped, visited))
     return dict(sorted(counts.items()))
 
 
@@ -143,6 +143,18 @@ class _Source:
     lines: Callable[[DataFrame, World], DataFrame]
     key: str
     header: tuple[str, ...] = ()
+
+
+def _do(work: Sequence[Callable[[], None]], holding: Sequence[DataFrame]) -> None:
+    """Do all of it, and then let go of frames that are held for it."""
+    # Planning and code generation of one part overlap with the tasks of another.
+    try:
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            for done in [pool.submit(part) for part in work]:
+                done.result()
+    finally:
+        for frame in holding:
+            frame.unpersist()
 
 
 def _write_losses(sent: dict[str, DataFrame], tickets: DataFrame, world: World, truth: str) -> None:
@@ -163,6 +175,8 @@ def _session(spark: SparkSession, world: World) -> SparkSession:
     session = spark.newSession()
     session.conf.set("spark.sql.session.timeZone", "UTC")
     session.conf.set("spark.sql.ansi.enabled", "true")
+    # Looking for what repeats takes longer than it saves: draws do not.
+    session.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
     # Rows of all deliveries go to their files as they come, without being sorted first.
     session.conf.set("spark.sql.maxConcurrentOutputFileWriters", "64")
     if world.person_count * (world.last - world.first_event_day + 1) < INTERPRETED_PERSON_DAYS:

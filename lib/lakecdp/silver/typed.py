@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
+from lakecdp.bronze.drift import ITEMS, steps
 from lakecdp.bronze.mapping import RawColumn, SourceMapping
 
 PROBLEMS = "_problems"
@@ -17,6 +19,9 @@ _OFFSET = r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)$"
 _DAY = r"^\d{4}-\d{1,2}-\d{1,2}([ T]|$)"
 _COMPOSITE = "^(OBJECT|ARRAY)"
 _EPOCH = {u: f"{u} since 1970" for u in ("s", "ms", "us")} | {"auto": "s, ms or us since 1970"}
+_READ = "_read"
+Keys = tuple[str, ...]
+_Tree = dict[str, Any]
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -54,12 +59,14 @@ def values(raw: DataFrame, mapping: SourceMapping) -> DataFrame:
         `_raw`, `_file`, `_line`, `_arrived_at`.
     """
     # Projections of their own, so that nothing is parsed twice: text, value, judgement of the value.
-    texts = raw.select(
+    kind, places = together(mapping)
+    read = raw.withColumn(_READ, F.try_variant_get("raw", "$", kind)) if places else raw
+    texts = read.select(
         F.col("file").alias("_file"),
         F.col("line").alias("_line"),
         F.col("arrived_at").alias("_arrived_at"),
         F.col("raw").alias("_raw"),
-        *[_text(n, c).alias(n) for n, c in mapping.columns.items()],
+        *[_text(n, c, places.get(n)).alias(n) for n, c in mapping.columns.items()],
     )
     return texts.select(
         "*",
@@ -94,11 +101,58 @@ def _nested(column: RawColumn) -> bool:
     return column.type.lower().startswith(("array", "map", "struct", "variant"))
 
 
-def _text(name: str, column: RawColumn) -> Column:
-    path = path_of(name, column)
-    if _nested(column):
-        return F.try_variant_get("raw", path, "variant")
-    return F.nullif(F.trim(F.try_variant_get("raw", path, "string")), F.lit(""))
+def together(mapping: SourceMapping) -> tuple[str, dict[str, Keys]]:
+    """The type by which columns are read out of a record at once, and where in it each is found.
+
+    One reading costs hardly more than that of a single column. Columns that it cannot have are read by
+    their own: those behind a place of an array, those whose name differs in capitals only from
+    another one, and those that hold another one.
+
+    Returns:
+        a struct in the words of Spark; keys by column.
+    """
+    tree: _Tree = {}
+    places: dict[str, Keys] = {}
+    for name, column in mapping.columns.items():
+        keys = steps(path_of(name, column))
+        if keys and ITEMS not in keys and "" not in keys and _planted(tree, keys, column):
+            places[name] = keys
+    return _struct(tree), places
+
+
+def _planted(tree: _Tree, keys: Keys, column: RawColumn) -> bool:
+    """Make room for a column, where that is possible."""
+    for place, key in enumerate(keys):
+        last = place == len(keys) - 1
+        there = next((k for k in tree if k.lower() == key.lower()), None)
+        if there is None:
+            kind: Any = "variant" if _nested(column) else "string"
+            for inner in keys[:place:-1]:
+                kind = {inner: kind}
+            tree[key] = kind
+            return True
+        below = tree[there]
+        if there != key or last or isinstance(below, str):
+            return False
+        tree = below
+    return False
+
+
+def _struct(tree: _Tree) -> str:
+    fields = [
+        f"{_quoted(k)}: {kind if isinstance(kind, str) else _struct(kind)}"
+        for k, kind in tree.items()
+    ]
+    return f"struct<{', '.join(fields)}>"
+
+
+def _text(name: str, column: RawColumn, place: Keys | None) -> Column:
+    kind = "variant" if _nested(column) else "string"
+    if place is None:
+        found = F.try_variant_get("raw", path_of(name, column), kind)
+    else:
+        found = reduce(Column.getField, place, F.col(_READ))
+    return found if kind == "variant" else F.nullif(F.trim(found), F.lit(""))
 
 
 def _value(text: Column, column: RawColumn, zone: str) -> Column:

@@ -35,7 +35,8 @@ AIM, AIM_DAY = 2.5, 1.2
 _LINES = """(SELECT line::JSON AS j FROM read_csv('{files}', columns = {{'line': 'VARCHAR'}}, header = false,
     delim = '\x01', quote = '', escape = '', ignore_errors = true, max_line_size = 10000000)
     WHERE json_valid(line))"""
-_APP = """SELECT j->>'_track_id' AS event_id, make_timestamp(CASE WHEN t BETWEEN 0 AND 9e15 THEN t * 1000 END) AS event_at,
+_APP = """SELECT j->>'_track_id' AS event_id,
+        make_timestamp(CASE WHEN t BETWEEN 0 AND 9e15 THEN t * 1000 END) AS event_at,
         CASE j->>'event' WHEN 'AppStart' THEN 'app_open' WHEN 'ViewProduct' THEN 'view_item'
             WHEN 'Search' THEN 'search' WHEN 'AddToCart' THEN 'add_to_cart'
             WHEN 'RemoveFromCart' THEN 'remove_from_cart' WHEN 'Favorite' THEN 'add_to_wishlist'

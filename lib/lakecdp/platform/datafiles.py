@@ -6,7 +6,6 @@ needs no job of Spark at all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,11 +50,11 @@ class DataFile:
 
 
 class FileIndex:
-    """Which files hold the rows of tables; each deletion vector is read once."""
+    """Which files hold the rows of tables; the last deletion vector of each is kept."""
 
     def __init__(self, spark: SparkSession):
         self._spark = spark
-        self._deleted: dict[str, Places] = {}
+        self._deleted: dict[Path, tuple[Vector, Places]] = {}
 
     def of(self, table: str, version: int | None, snapshot: Any) -> list[DataFile] | None:
         """The files of a table.
@@ -84,7 +83,7 @@ class FileIndex:
         if standing is None or not all((folder / n).is_file() for n in standing):
             return None
         return [
-            DataFile(folder / n, a, self._places(folder, a.get("deletionVector")))
+            DataFile(folder / n, a, self._places(folder, n, a.get("deletionVector")))
             for n, a in standing.items()
         ]
 
@@ -92,13 +91,14 @@ class FileIndex:
         """The actions that make the current version, by a query of Delta."""
         return "\n".join(a.json() for a in snapshot.allFiles().collectAsList())
 
-    def _places(self, folder: Path, vector: Vector | None) -> Places | None:
+    def _places(self, folder: Path, name: str, vector: Vector | None) -> Places | None:
         if vector is None:
             return None
-        key = json.dumps([str(folder), vector], sort_keys=True)
-        if key not in self._deleted:
-            self._deleted[key] = places_in(self._spark, folder, vector)
-        return self._deleted[key]
+        held = self._deleted.get(folder / name)
+        if held is None or held[0] != vector:
+            held = (vector, places_in(self._spark, folder, vector))
+            self._deleted[folder / name] = held
+        return held[1]
 
 
 def whole(files: Sequence[DataFile], columns: Sequence[str]) -> list[pa.Table] | None:

@@ -70,11 +70,13 @@ _WEB = """SELECT j->>'event_id' AS event_id, try_cast(j->>'ts' AS TIMESTAMPTZ)::
     FROM {lines}"""
 _EVENTS = """COPY (SELECT * EXCLUDE (wrong) FROM ({app} UNION ALL {web})
     WHERE event_id IS NOT NULL AND event_name IS NOT NULL AND NOT wrong
+        AND (amount IS NULL OR amount >= 0
+            OR event_name NOT IN ('view_item', 'add_to_cart', 'begin_checkout', 'purchase'))
         AND year(event_at) BETWEEN 1900 AND 2199
     QUALIFY row_number() OVER (PARTITION BY event_at::DATE, event_id
         ORDER BY event_at DESC, content DESC) = 1) TO '{to}' (FORMAT parquet)"""
-_SHAPE = """SELECT event_name, source, count(*), sum({micros}::DECIMAL(38,0)), sum(amount), sum(dwell_seconds),
-    count(product_id), count(order_id) FROM {rows} GROUP BY ALL ORDER BY ALL"""
+_SHAPE = """SELECT event_name, source, count(*), sum({micros}::DECIMAL(38,0)), sum(amount),
+    sum(dwell_seconds::DECIMAL(18, 3)),    count(product_id), count(order_id) FROM {rows} GROUP BY ALL ORDER BY ALL"""
 
 
 def job_on(spark: Any, work: Path, lake: str) -> Any:

@@ -76,7 +76,7 @@ _EVENTS = """COPY (SELECT * EXCLUDE (wrong) FROM ({app} UNION ALL {web})
     QUALIFY row_number() OVER (PARTITION BY event_at::DATE, event_id
         ORDER BY event_at DESC, content DESC) = 1) TO '{to}' (FORMAT parquet)"""
 _SHAPE = """SELECT event_name, source, count(*), sum({micros}::DECIMAL(38,0)), sum(amount),
-    sum(dwell_seconds::DECIMAL(18, 3)),    count(product_id), count(order_id) FROM {rows} GROUP BY ALL ORDER BY ALL"""
+    sum(dwell_seconds::DECIMAL(18, 3)), count(product_id), count(order_id) FROM {rows} GROUP BY ALL ORDER BY ALL"""
 
 
 def job_on(spark: Any, work: Path, lake: str) -> Any:

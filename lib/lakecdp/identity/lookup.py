@@ -27,7 +27,7 @@ from lakecdp.identity.files import (
 )
 from lakecdp.identity.grouping import OPEN, Ints
 from lakecdp.identity.numbers import STATUS, flags, ints
-from lakecdp.platform.datafiles import among_keys
+from lakecdp.platform.datafiles import among_keys, plain
 
 Among = Callable[[str, Sequence[str], str, pa.Array], pa.Table]
 """Columns of the rows of a table whose column stands among values; see `Batch.among`."""
@@ -60,7 +60,7 @@ class Tables:
 
     def nodes(self, wanted: Ints) -> pa.Table:
         """Rows of identity.node, in the columns NODE_ROW."""
-        return _plain(self.among("identity.node", NODE_ROW, "node_id", _distinct(wanted)))
+        return plain(self.among("identity.node", NODE_ROW, "node_id", _distinct(wanted)))
 
     def edges(self, side: str, wanted: Ints, columns: Sequence[str] = EDGE_ROW) -> pa.Table:
         """Rows of identity.edge whose evidence stands, with one end among identifiers.
@@ -72,7 +72,7 @@ class Tables:
         """
         asked = tuple(dict.fromkeys((*columns, "status")))
         found = self.among("identity.edge", asked, side, _distinct(wanted))
-        return _plain(standing(found).select([*columns]))
+        return plain(standing(found).select([*columns]))
 
     def pairs_for(self, reasons: Sequence[str]) -> tuple[Ints, Ints]:
         """Ends of the pairs of identity.edge that are blocked for one of some reasons."""
@@ -159,16 +159,3 @@ def laid_over(before: pa.Table, new: pa.Table, changes: Brought, key: list[str])
 
 def _distinct(values: Ints) -> pa.Array:
     return pa.array(distinct(values))
-
-
-def _plain(rows: pa.Table) -> pa.Table:
-    """Rows with texts as texts and times as moments, whichever way they came."""
-    fields = []
-    for field in rows.schema:
-        kind = field.type
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        elif pa.types.is_timestamp(kind):
-            kind = pa.timestamp("us", "UTC")
-        fields.append(pa.field(field.name, kind))
-    return rows.cast(pa.schema(fields))

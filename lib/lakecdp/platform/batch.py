@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -26,6 +25,7 @@ from lakecdp.platform.lake import Lake
 from lakecdp.platform.ledger import Consumed, Entry, Ledger
 from lakecdp.platform.local_writes import MergeCounts
 from lakecdp.platform.part import Part, Step, Summary
+from lakecdp.platform.rows import with_gone
 from lakecdp.platform.session import generate_code
 
 log = logging.getLogger("lakecdp")
@@ -452,18 +452,12 @@ class Batch:
             gone: keys of rows to be deleted, none of them among `rows`.
         """
         contract = self._begin(name)
-        gone = rows.select([*contract.key]).slice(0, 0) if gone is None else gone
+        gone = rows.slice(0, 0) if gone is None else gone
         if not rows.num_rows and not gone.num_rows:
             return MergeCounts()
         counts = self._lake.put(contract, rows, gone, self.seq, self._meta())
         if counts is None:
-            both = pa.concat_tables(
-                [
-                    part.append_column("_gone", pa.array(np.full(part.num_rows, flag)))
-                    for part, flag in ((rows, False), (gone.select([*contract.key]), True))
-                ],
-                promote_options="default",
-            )
+            both = with_gone(rows, gone.select([*contract.key]))
             return self.upsert(name, self.spark.createDataFrame(both), delete_when="s._gone")
         self._note_version(name)
         return counts

@@ -173,7 +173,7 @@ def joined(parts: list[pa.Table]) -> pa.Table:
     """Rows of one or more files as one table."""
     if any(p.schema.types != parts[0].schema.types for p in parts):
         # A text may repeat in one file and not in another.
-        parts = [_plain(p) for p in parts]
+        parts = [plain(p) for p in parts]
     return pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
 
 
@@ -252,12 +252,15 @@ def _rows_at(
         low, high = np.searchsorted(places, [start, end])
         if low < high:
             rows = reader.read_row_group(group, columns=list(columns))
-            yield _plain(rows.take(pa.array(places[low:high] - start)))
+            yield plain(rows.take(pa.array(places[low:high] - start)))
         start = end
 
 
-def _plain(rows: pa.Table) -> pa.Table:
-    """Rows with texts as texts: a few rows would drag the dictionary of a whole file along."""
+def plain(rows: pa.Table) -> pa.Table:
+    """Rows with texts as texts and times as moments, whichever way a file or Spark has them.
+
+    A few rows would drag the dictionary of texts of a whole file along.
+    """
     kinds = [
         f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in rows.schema
     ]

@@ -34,6 +34,12 @@ def no_rows(name: str, columns: Sequence[str]) -> pa.Table | None:
     return pa.schema(fields).empty_table()
 
 
+def with_gone(rows: pa.Table, gone: pa.Table) -> pa.Table:
+    """Rows, and keys of others that are to be deleted, told apart by a column `_gone`."""
+    flags = pa.array([False] * len(rows) + [True] * len(gone), pa.bool_())
+    return pa.concat_tables([rows, gone], promote_options="default").append_column("_gone", flags)
+
+
 def texts(rows: pa.Table) -> list[str]:
     """Columns worth a dictionary: ids are different in each row, times and texts repeat."""
     return [f.name for f in rows.schema if f.type != pa.int64() or f.name == "_batch"]

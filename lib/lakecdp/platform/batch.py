@@ -19,6 +19,7 @@ import lakecdp
 from lakecdp import contracts
 from lakecdp.contracts import TableContract
 from lakecdp.platform import quality
+from lakecdp.platform.errors import LostRowsError
 from lakecdp.platform.fs import java_message
 from lakecdp.platform.judge import Judge
 from lakecdp.platform.lake import Lake
@@ -32,13 +33,8 @@ log = logging.getLogger("lakecdp")
 
 FEW = 100_000
 """So many narrow rows are no burden for the driver."""
-
 SMALL = 2 << 20
 """Bytes of Parquet up to which a table is read whole, once for a batch."""
-
-
-class LostRowsError(AssertionError):
-    """Rows in are not rows out + duplicates + quarantined: a defect of the job."""
 
 
 class Batch:
@@ -452,13 +448,13 @@ class Batch:
             gone: keys of rows to be deleted, none of them among `rows`.
         """
         contract = self._begin(name)
-        gone = rows.slice(0, 0) if gone is None else gone
-        if not rows.num_rows and not gone.num_rows:
+        gone = rows[:0] if gone is None else gone
+        if not len(rows) + len(gone):
             return MergeCounts()
         counts = self._lake.put(contract, rows, gone, self.seq, self._meta())
         if counts is None:
-            both = with_gone(rows, gone.select([*contract.key]))
-            return self.upsert(name, self.spark.createDataFrame(both), delete_when="s._gone")
+            both = self.spark.createDataFrame(with_gone(rows, gone.select([*contract.key])))
+            return self.upsert(name, both, delete_when="s._gone")
         self._note_version(name)
         return counts
 

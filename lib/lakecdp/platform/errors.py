@@ -35,3 +35,7 @@ class ConfigError(UsageError):
 
 class GateError(LakecdpError):
     """An expectation marked `fail` does not hold; nothing of the batch is published."""
+
+
+class LostRowsError(AssertionError):
+    """Rows in are not rows out + duplicates + quarantined: a defect of the job."""

@@ -10,7 +10,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakecdp.platform.batch import Batch, LostRowsError
+from lakecdp.platform.batch import Batch
+from lakecdp.platform.errors import LostRowsError
 from lakecdp.platform.ledger import Amounts
 from lakecdp.silver.canonical import REASON
 

@@ -153,17 +153,15 @@ def test_rows_put_past_the_jvm_replace_and_delete_by_key(
             versions[lake.version(EDGE.name) or 0] = dict(held)
             times = lake.arrow(EDGE.name, ["node_a", "first_seen"]).to_pylist()
             assert [r["first_seen"] for r in times if r["node_a"] == 31] == [AT[0]]
-        found = lake.among(EDGE.name, ["node_b", "source", "target"], "node_a", asked, None)
+        with monkeypatch.context() as patched:
+            if batch == 4:
+                # Where commits are many, or gone, Delta says which files there are.
+                patched.setattr(commits, "MANY_COMMITS", 0)
+            found = lake.among(EDGE.name, ["node_b", "source", "target"], "node_a", asked, None)
         by_hand = sorted(k[1:] for k in held if k[0] in (1, 5))
         assert sorted(tuple(r.values()) for r in found.to_pylist()) == by_hand
 
     assert len(versions) == 7
-    with monkeypatch.context() as patched:
-        # Where commits are many, or gone, Delta says which files there are.
-        patched.setattr(commits, "MANY_COMMITS", 0)
-        every = lake.among(EDGE.name, ["node_b"], "node_a", pa.array(range(32)), None)
-        assert every is not None
-        assert len(every) == len(held)
     for version, rows in versions.items():
         # Delta itself reads what the table held at each version.
         reader = spark.read.format("delta").option("versionAsOf", version)

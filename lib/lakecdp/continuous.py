@@ -94,7 +94,7 @@ def one_round(
     if due:
         seconds = time.monotonic() - begin
         jobs = specs[-1].name
-        console.print(f"{rows:,} records to {jobs} in {seconds:.1f} s", highlight=False)
+        console.print(f"{rows:,} records to {jobs} in {seconds:.1f} s")
     _tell(progress, [f for o in done for f in o.failures])
     return done
 
@@ -117,7 +117,7 @@ def _listen(stop: threading.Event, console: Console) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         stop.set()
-        console.print("ending after this round; once more ends at once", highlight=False)
+        console.print("ending after this round; once more ends at once")
 
     if not stop.is_set():
         signal.signal(signal.SIGINT, asked)

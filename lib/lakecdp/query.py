@@ -125,7 +125,7 @@ def show(frame: DataFrame, how: str, console: Console, limit: int | None = None)
             table.add_column(field.name, justify="right" if number else "left", overflow="fold")
         for row in rows:
             table.add_row(*[_cell(row[n]) for n in names])
-        console.print(table, highlight=False, markup=False)
+        console.print(table)
 
 
 def _cell(value: Any) -> str:

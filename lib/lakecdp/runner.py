@@ -12,6 +12,7 @@ from types import ModuleType
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lakecdp.pipeline import JobSpec
 from lakecdp.platform import shipped
@@ -82,7 +83,7 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
     off = [s.name for s in specs if not job.settings.runs(s.name)]
     specs = [s for s in specs if s.name not in off]
     if off:
-        console.print(f"switched off in the settings: {', '.join(off)}", highlight=False)
+        console.print(f"switched off in the settings: {', '.join(off)}")
     done: dict[str, Job] = {}
     stopped: list[LakecdpError] = []
     waiting, running = longest_first(specs), dict[Future[Told], JobSpec]()
@@ -104,7 +105,7 @@ def run_pipeline(job: Job, specs: Sequence[JobSpec], console: Console) -> Outcom
                     waiting = []
                 if not told.misuse:
                     label = f"[{len(done)}/{len(specs)}] {spec.does}"
-                    console.print(_progress(label, told), highlight=False)
+                    console.print(_progress(label, told))
     try:
         job.ledger.flush()
     except LedgerError as e:
@@ -171,16 +172,16 @@ def _run_one(job: Job, spec: JobSpec) -> Told:
     return told
 
 
-def _progress(label: str, told: Told) -> str:
+def _progress(label: str, told: Told) -> Text:
     job, seconds = told.job, told.seconds
     if told.failed:
-        return f"{label:<48} [red]failed[/]    {seconds:6.1f} s"
+        return Text.assemble(f"{label:<48} ", ("failed", "red"), f"    {seconds:6.1f} s")
     outcomes = {s.outcome for s in job.summaries}
     state = next((o for o in ("failed", "warned", "published") if o in outcomes), "unchanged")
     colour = {"published": "green", "warned": "yellow", "failed": "red"}.get(state, "dim")
     rows = sum(s.rows_out or 0 for s in job.summaries)
     tail = f"  {rows:>11,} rows" if rows else ""
-    return f"{label:<48} [{colour}]{state:<10}[/]{seconds:6.1f} s{tail}"
+    return Text.assemble(f"{label:<48} ", (f"{state:<10}", colour), f"{seconds:6.1f} s{tail}")
 
 
 def summary_table(outcome: Outcome) -> Table:

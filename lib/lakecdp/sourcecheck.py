@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -97,7 +98,7 @@ def _files(spark: SparkSession, source: Source, place: str) -> tuple[list[FileEn
         )
         return [entry], note
     present = list_files(spark, place)
-    mine = matching(present, patterns)
+    mine = _found_from(place, present, patterns)
     if not mine:
         there = ", ".join(f.path for f in present[:5]) or "nothing"
         raise UsageError(
@@ -106,6 +107,20 @@ def _files(spark: SparkSession, source: Source, place: str) -> tuple[list[FileEn
         )
     left = len(present) - len(mine)
     return mine, f"{left} other files are not taken." if left else None
+
+
+def _found_from(
+    place: str, present: list[FileEntry], patterns: Sequence[str]
+) -> list[FileEntry]:
+    """The files that a mapping takes, named as it names them, from the landing folder or one in it."""
+    whole = place.rstrip("/") if "://" in place else str(Path(place).resolve())
+    above = whole.split("/")
+    for depth in range(max(p.count("/") for p in patterns) + 1):
+        within = above[len(above) - depth :]
+        mine = matching([replace(f, path="/".join([*within, f.path])) for f in present], patterns)
+        if mine:
+            return mine
+    return []
 
 
 def _head(source: Source, landing: Landing, found: Inspection, note: str | None) -> Iterator[str]:

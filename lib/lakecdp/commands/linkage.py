@@ -65,7 +65,7 @@ def linkage_review(
     if not decides:
         for q in questions:
             tell(q.lines())
-        console.print(f"{len(questions)} pairs for review", highlight=False)
+        console.print(f"{len(questions)} pairs for review")
         return
     if ask:
         answers = asked(questions, typer.echo, typer.prompt)
@@ -73,7 +73,7 @@ def linkage_review(
         answers = picked(questions, _numbers(same, "--same"), _numbers(other, "--other"))
     assert write is not None
     write_decisions(write, answers, author or "", reason, day.isoformat())
-    console.print(f"{len(answers)} decisions written to {write}", highlight=False, markup=False)
+    console.print(f"{len(answers)} decisions written to {write}")
 
 
 def _numbers(text: str, option: str) -> list[int]:

@@ -54,7 +54,7 @@ def model_rollback(
 
     _known_model(model)
     with opened(env, lake, conf, run_date=run_date) as job:
-        console.print(review.rollback(job).sentence, highlight=False, markup=False)
+        console.print(review.rollback(job).sentence)
 
 
 @model_app.command("review")

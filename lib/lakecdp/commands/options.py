@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from lakecdp.pipeline import JobSpec
     from lakecdp.platform.job import Job
 
-# A pipe has no width: tables and progress lines are not folded for it.
-console = Console(width=None if sys.stdout.isatty() else 160)
+# A pipe has no width: tables and progress lines are not folded for it. Texts are shown as they are:
+# Rich would take what stands between brackets as a style and `:email:` as a picture.
+console = Console(
+    width=None if sys.stdout.isatty() else 160, markup=False, emoji=False, highlight=False
+)
 
 Env = Annotated[str, typer.Option("--env", help="Environment: conf/<env>.yaml.")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder or URI of the lake.")]
@@ -92,17 +95,17 @@ def run_jobs(job: Job, specs: Iterable[JobSpec]) -> int:
 
     outcome = run_pipeline(job, [*specs], console)
     console.print()
-    console.print(summary_table(outcome), highlight=False)
+    console.print(summary_table(outcome))
     for s in outcome.summaries:
         if s.message and s.outcome != "failed":
-            console.print(f"{s.job} {s.unit}: {s.message}", highlight=False, markup=False)
+            console.print(f"{s.job} {s.unit}: {s.message}")
     for sentence in [*outcome.notes, *outcome.failures]:
         print(f"lakecdp: {sentence}", file=sys.stderr)
-    console.print(f"{outcome.seconds:.0f} s", highlight=False)
+    console.print(f"{outcome.seconds:.0f} s")
     return outcome.exit_code
 
 
 def tell(lines: Iterable[str]) -> None:
     """Print sentences as they are, however long."""
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -118,7 +118,7 @@ def demo(
                 counts = simulate(job.spark, settings, str(landing), str(truth))
             done.write_text("")
             console.print(
-                f"made a company: {sum(counts.values()):,} records in {landing}", highlight=False
+                f"made a company: {sum(counts.values()):,} records in {landing}"
             )
         code = run_jobs(job, DAILY)
     raise typer.Exit(code)
@@ -145,7 +145,7 @@ def simulate_command(
     first = day_of(first_day, "--first-day") if first_day else None
     last = day_of(last_day, "--last-day") if last_day else None
     for name, rows in simulate(spark, settings, landing, truth, first, last).items():
-        console.print(f"{name:<14}{rows:>12,}", highlight=False)
+        console.print(f"{name:<14}{rows:>12,}")
 
 
 @app.command()

@@ -38,12 +38,10 @@ def source_list(env: Env = "dev", conf: ConfDir = None) -> None:
         names = ", ".join(m.silver_tables)
         console.print(
             f"{m.source:<20}{m.format:<6}{m.place} -> {names}",
-            highlight=False,
-            markup=False,
         )
     idle = [p.stem for p in rules.folder(ADAPTERS) if p.stem not in names_in_use]
     if idle:
-        console.print(f"Adapters not in use: {', '.join(idle)}", highlight=False, markup=False)
+        console.print(f"Adapters not in use: {', '.join(idle)}")
 
 
 @source_app.command("check")

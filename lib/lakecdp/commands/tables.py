@@ -115,4 +115,4 @@ def quality_docs(
     from lakecdp.datadocs import build
 
     with opened(env, lake, conf, writes=False) as job:
-        console.print(f"Data Docs: {build(job, to)}", highlight=False, markup=False)
+        console.print(f"Data Docs: {build(job, to)}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from lakecdp.platform import jvm
@@ -23,6 +25,9 @@ INTERPRETED = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
+
+LOUD = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+"""Loggers of PySpark that print the stack trace of a wrong expression before anyone can catch it."""
 
 COMPILE_ABOVE = 4 << 20
 """Bytes of Parquet, or of compressed text, above which generated Java is quicker than none."""
@@ -98,6 +103,8 @@ def build_session(settings: SparkSettings, app: str = "lakecdp") -> SparkSession
     Raises:
         UsageError: Java is missing or too old, or the jars cannot be had.
     """
+    for name in LOUD:
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
     active = SparkSession.getActiveSession()
     if active is not None:
         return active

@@ -151,7 +151,7 @@ def test_a_mapping_is_checked_against_files_and_lake(make_job, in_china, tmp_pat
     assert told[1] == "  6 fit, 0 do not, 1 cannot be read"
     assert told[-2] == "  access.log:7: the line does not match the pattern"
 
-    told = checked("ga4_events", DATA)
+    told = checked("ga4_events", DATA / "ga4_events")
     start = told.index("Not named in the mapping (kept in raw)")
     assert [" ".join(x.split()) for x in told[start + 1 : start + 6]] == [
         "device.category string 100.0 %",

@@ -109,9 +109,7 @@ def _files(spark: SparkSession, source: Source, place: str) -> tuple[list[FileEn
     return mine, f"{left} other files are not taken." if left else None
 
 
-def _found_from(
-    place: str, present: list[FileEntry], patterns: Sequence[str]
-) -> list[FileEntry]:
+def _found_from(place: str, present: list[FileEntry], patterns: Sequence[str]) -> list[FileEntry]:
     """The files that a mapping takes, named as it names them, from the landing folder or one in it."""
     whole = place.rstrip("/") if "://" in place else str(Path(place).resolve())
     above = whole.split("/")

@@ -117,9 +117,7 @@ def demo(
             with console.status("making the company"):
                 counts = simulate(job.spark, settings, str(landing), str(truth))
             done.write_text("")
-            console.print(
-                f"made a company: {sum(counts.values()):,} records in {landing}"
-            )
+            console.print(f"made a company: {sum(counts.values()):,} records in {landing}")
         code = run_jobs(job, DAILY)
     raise typer.Exit(code)
 

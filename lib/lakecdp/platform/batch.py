@@ -24,15 +24,13 @@ from lakecdp.platform.fs import java_message
 from lakecdp.platform.judge import Judge
 from lakecdp.platform.lake import Lake
 from lakecdp.platform.ledger import Consumed, Entry, Ledger
-from lakecdp.platform.local_writes import MergeCounts
+from lakecdp.platform.merging import Merge, MergeCounts
 from lakecdp.platform.part import Part, Step, Summary
-from lakecdp.platform.rows import with_gone
-from lakecdp.platform.session import generate_code
+from lakecdp.platform.rows import FEW, with_gone
+from lakecdp.platform.session import suit
 
 log = logging.getLogger("lakecdp")
 
-FEW = 100_000
-"""So many narrow rows are no burden for the driver."""
 SMALL = 2 << 20
 """Bytes of Parquet up to which a table is read whole, once for a batch."""
 
@@ -129,7 +127,7 @@ class Batch:
     def __enter__(self) -> Batch:
         self.seq = self._ledger.next_seq()
         if self.at_work:
-            generate_code(self.spark, sum(self._weight(p) for p in self.at_work))
+            suit(self.spark, sum(self._weight(p) for p in self.at_work))
         if self._outputs:
             quality.preload()
             # Creating a table is work of the driver alone: several at once on a first run.
@@ -426,16 +424,8 @@ class Batch:
             return MergeCounts()
         self._begin(name)
         shaped = self._shape(contract, frame, extra=evolve or delete_when is not None)
-        counts = self._lake.merge(
-            contract,
-            shaped,
-            self._meta(),
-            update_when=update_when,
-            delete_when=delete_when,
-            update=update,
-            insert=insert,
-            evolve=evolve,
-        )
+        how = Merge(update_when, delete_when, update, insert)
+        counts = self._lake.merge(contract, shaped, self._meta(), how, evolve=evolve)
         self._note_version(name)
         return counts
 

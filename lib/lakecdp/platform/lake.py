@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -34,10 +35,11 @@ from lakecdp.platform.local_writes import (
     METADATA,
     SMALL_TABLE,
     LocalWrites,
-    MergeCounts,
     possible,
+    unfilled,
 )
-from lakecdp.platform.rows import no_rows
+from lakecdp.platform.merging import DELETE, DOES, Merge, MergeCounts, decided, matching_keys
+from lakecdp.platform.rows import FEW, arrow_schema, no_rows, traced
 
 PRUNE_LIMIT = 400
 LOOK_BACK = 20
@@ -136,7 +138,7 @@ class Lake:
 
     def widen(self, contract: TableContract) -> None:
         """Add the columns that a contract has gained since its table was made."""
-        there = set(self._snapshot(contract.name).schema().fieldNames())
+        there = self._fields(contract.name)
         missing = [c for c in contract.all_columns if c.name not in there]
         if missing:
             columns = ", ".join(f"`{c.name}` {c.type}" for c in missing)
@@ -274,7 +276,7 @@ class Lake:
     ) -> int:
         """Append rows that this process holds, as files written past the JVM; returns how many.
 
-        Where the lake is on no local path, or the table has columns that are not plain, it is `append`.
+        Where the lake is on no local path, or the table has a VARIANT, it is `append`.
 
         Args:
             contract: the table.
@@ -286,11 +288,10 @@ class Lake:
             ValueError: a column that must have a value has none.
         """
         uri = self.path(contract.name)
+        rows = traced(rows.select(contract.column_names), lineage)
         if possible(uri, contract):
-            return self._local.add(uri, contract, rows, lineage, meta)
-        batch = F.lit(lineage).cast("bigint").alias("_batch")
-        frame = self.spark.createDataFrame(rows.select(contract.column_names))
-        return self.append(contract, frame.select("*", batch), meta)
+            return self._local.add(uri, contract, rows, meta)
+        return self.append(contract, self.spark.createDataFrame(rows), meta)
 
     def put(
         self,
@@ -303,14 +304,23 @@ class Lake:
         """Upsert rows that this process holds; see `LocalWrites.put`.
 
         Returns:
-            None, and nothing is written, where the lake is on no local path, the table has columns
-            that are not plain, or its files do not tell its rows.
+            None, and nothing is written, where the lake is on no local path, the table has a VARIANT
+            or columns beyond its contract, or its files do not tell its rows.
         """
+        return self._put(contract, traced(rows.select(contract.column_names), lineage), gone, meta)
+
+    def _put(
+        self, contract: TableContract, rows: pa.Table, gone: pa.Table, meta: Mapping[str, Any]
+    ) -> MergeCounts | None:
         uri = self.path(contract.name)
-        files = self._data_files(contract.name, None) if possible(uri, contract) else None
-        if files is None:
-            return None
-        return self._local.put(uri, contract, files, rows, gone, lineage, meta)
+        columns = {c.name for c in contract.all_columns}
+        files = None
+        if possible(uri, contract) and columns == self._fields(contract.name):
+            files = self._data_files(contract.name, None)
+        return None if files is None else self._local.put(uri, contract, files, rows, gone, meta)
+
+    def _fields(self, name: str) -> set[str]:
+        return set(self._snapshot(name).schema().fieldNames())
 
     def overwrite(
         self, contract: TableContract, frame: DataFrame, meta: Mapping[str, Any], where: str | None
@@ -333,49 +343,77 @@ class Lake:
         contract: TableContract,
         frame: DataFrame,
         meta: Mapping[str, Any],
+        how: Merge,
         *,
-        update_when: str | None = None,
-        delete_when: str | None = None,
-        update: bool = True,
-        insert: bool = True,
         evolve: bool = False,
-        on: Sequence[str] | None = None,
     ) -> MergeCounts:
-        """Upsert by the contract's key; `s` is the frame and `t` the table in conditions."""
-        keys = list(on or contract.key)
-        matches = [
-            f"t.`{k}` <=> s.`{k}`" if k not in _required(contract) else f"t.`{k}` = s.`{k}`"
-            for k in keys
-        ]
-        if contract.prune_by in keys:
-            matches.append(self._days(frame, str(contract.prune_by), "t."))
-        clauses = []
-        if delete_when:
-            clauses.append(f"WHEN MATCHED AND ({delete_when}) THEN DELETE")
-        condition = f" AND ({update_when})" if update_when else ""
-        if update:
-            clauses.append(f"WHEN MATCHED{condition} THEN UPDATE SET *")
-        if insert:
-            kept = f" AND NOT ({delete_when})" if delete_when else ""
-            clauses.append(f"WHEN NOT MATCHED{kept} THEN INSERT *")
-        evolution = "WITH SCHEMA EVOLUTION " if evolve else ""
+        """Upsert by the contract's key.
+
+        Args:
+            contract: the table.
+            frame: at most one row per key, cached; the columns of the contract, `_batch` among them,
+                and others that conditions name or `evolve` adds.
+            meta: metadata of the commit.
+            how: what becomes of rows that are there already and of others.
+            evolve: add columns that the table does not have.
+        """
+        if not evolve and self._small(contract):
+            there = self.read(contract.name)
+            few = self._few(contract, decided(there, frame, contract, how), contract.key)
+            if few is not None:
+                gone = pc.equal(few.column(DOES), DELETE)
+                keys = few.filter(gone).select([*contract.key])
+                counts = self._put(contract, few.filter(pc.invert(gone)), keys, meta)
+                if counts is not None:
+                    return counts
+        days = str(contract.prune_by)
+        pruned = self._days(frame, days, "t.") if days in contract.key else ""
         return self._sql(
-            f"MERGE {evolution}INTO delta.`{self.path(contract.name)}` t USING {{frame}} s "
-            f"ON {' AND '.join(m for m in matches if m)} {' '.join(clauses)}",
+            f"MERGE {'WITH SCHEMA EVOLUTION ' if evolve else ''}INTO "
+            f"delta.`{self.path(contract.name)}` t USING {{frame}} s "
+            f"ON {' AND '.join([matching_keys(contract), *([pruned] if pruned else [])])} {how.clauses}",
             frame,
             meta,
             contract.name,
         )
 
+    def _small(self, contract: TableContract) -> bool:
+        """Whether a merge is done by this process.
+
+        Delta's reads its source and the table twice, which takes seconds in a process that has just
+        started; with few rows a join and a file written here do the same in a tenth of that.
+        """
+        name = contract.name
+        return possible(self.path(name), contract) and self.bytes(name) <= SMALL_TABLE
+
+    def _few(self, contract: TableContract, rows: DataFrame, key: Sequence[str]) -> pa.Table | None:
+        """Rows to be written or deleted, brought here.
+
+        Returns:
+            None where Delta has to see to it: rows are many, are not one per key, or lack values that
+            they must have, of which Delta tells.
+        """
+        brought = rows.limit(FEW + 1).toArrow()
+        if brought.num_rows > FEW or unfilled(contract, brought):
+            return None
+        alone = brought.group_by([*key]).aggregate([]).num_rows == brought.num_rows
+        return brought if alone else None
+
     def delete(
         self, contract: TableContract, keys: DataFrame, meta: Mapping[str, Any], on: Sequence[str]
     ) -> MergeCounts:
-        """Delete the rows whose columns `on` stand in `keys`."""
+        """Delete the rows whose columns `on` stand in `keys`, which are distinct and cached."""
+        if self._small(contract) and {*on} <= {c.name for c in contract.columns if c.required}:
+            few = self._few(contract, keys, on)
+            none = arrow_schema(contract).empty_table()
+            counts = None if few is None else self._put(contract, none, few, meta)
+            if counts is not None:
+                return counts
         matches = " AND ".join(f"t.`{k}` = s.`{k}`" for k in on)
         return self._sql(
             f"MERGE INTO delta.`{self.path(contract.name)}` t USING {{frame}} s ON {matches} "
             "WHEN MATCHED THEN DELETE",
-            keys.select(*on).distinct(),
+            keys,
             meta,
             contract.name,
         )
@@ -435,7 +473,3 @@ def _joined(parts: list[pa.Table], name: str, columns: Sequence[str]) -> pa.Tabl
 def delta_version(spark: SparkSession, path: str) -> int:
     """Current version of any Delta table; -1 when there is none."""
     return int(_snapshot_at(spark, path).version())
-
-
-def _required(contract: TableContract) -> set[str]:
-    return {c.name for c in contract.columns if c.required}

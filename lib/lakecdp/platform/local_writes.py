@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,33 +23,22 @@ from pyspark.sql import SparkSession
 
 from lakecdp.contracts import TableContract
 from lakecdp.platform.datafiles import DataFile, places_of, whole
-from lakecdp.platform.rows import PLAIN, added, stats, texts
+from lakecdp.platform.merging import MergeCounts
+from lakecdp.platform.rows import added, arrow_schema, arrow_type, stats, texts
 from lakecdp.platform.vectors import Places, without_rows
 
 METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 ROWS_PER_FILE = 4_000_000
 SMALL_TABLE = 8 << 20
 """Bytes up to which a table is read by its files, and files are written anew rather than marked."""
-
-
-@dataclass(frozen=True)
-class MergeCounts:
-    """Rows that an upsert inserted, updated and deleted."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-
-    @property
-    def written(self) -> int:
-        """Rows inserted or updated."""
-        return self.inserted + self.updated
+MANY_FILES = 16
+"""Files of such a table beyond which a write makes one of them all."""
 
 
 def possible(uri: str, contract: TableContract) -> bool:
-    """Whether a table lies on a local path and has plain columns only."""
+    """Whether a table lies on a local path and Arrow has the types of all its columns."""
     local = urlsplit(uri).scheme in ("", "file")
-    return local and all(PLAIN.get(c.type) for c in contract.columns)
+    return local and all(arrow_type(c.type) is not None for c in contract.columns)
 
 
 class LocalWrites:
@@ -69,7 +58,6 @@ class LocalWrites:
         uri: str,
         contract: TableContract,
         rows: pa.Table,
-        lineage: int,
         meta: Mapping[str, Any],
     ) -> int:
         """Append rows; returns how many.
@@ -77,14 +65,13 @@ class LocalWrites:
         Args:
             uri: where the table lies, see `possible`.
             contract: the table.
-            rows: the business columns of the contract.
-            lineage: value of `_batch`.
+            rows: the columns of the contract, `_batch` among them.
             meta: metadata of the commit.
 
         Raises:
             ValueError: a column that must have a value has none.
         """
-        actions = self._written(uri, contract, _shaped(contract, rows, lineage))
+        actions = self._written(uri, contract, _shaped(contract, rows))
         if actions:
             self._commit(uri, actions, meta)
         return int(rows.num_rows)
@@ -96,7 +83,6 @@ class LocalWrites:
         files: Sequence[DataFile],
         rows: pa.Table,
         gone: pa.Table,
-        lineage: int,
         meta: Mapping[str, Any],
     ) -> MergeCounts | None:
         """Upsert rows by the key of the contract, and delete others, in one commit.
@@ -105,9 +91,9 @@ class LocalWrites:
             uri: where the table lies, see `possible`.
             contract: the table.
             files: its files.
-            rows: the business columns of the contract; at most one row per key.
-            gone: keys of rows to be deleted, none of them among `rows`.
-            lineage: value of `_batch`.
+            rows: the columns of the contract, `_batch` among them; at most one row per key.
+            gone: what rows to be deleted have in some columns that must have a value, such as the
+                key; none of them among `rows`.
             meta: metadata of the commit.
 
         Returns:
@@ -116,17 +102,19 @@ class LocalWrites:
         Raises:
             ValueError: a column that must have a value has none.
         """
-        shaped = _shaped(contract, rows, lineage)
-        key = [*contract.key]
-        schema = shaped.select(key).schema
-        updated = places_of(files, shaped.select(key))
-        deleted = places_of(files, gone.select(key).cast(schema))
+        shaped = _shaped(contract, rows)
+        updated = places_of(files, shaped.select([*contract.key]))
+        named = pa.schema([shaped.schema.field(c) for c in gone.column_names])
+        deleted = places_of(files, gone.cast(named))
         if updated is None or deleted is None:
             return None
         replaced = [np.union1d(u, d) for u, d in zip(updated, deleted, strict=True)]
-        hit = [(f, p) for f, p in zip(files, replaced, strict=True) if len(p)]
+        small = sum(f.add["size"] for f in files) <= SMALL_TABLE
+        work = shaped.num_rows or any(len(p) for p in replaced)
+        every = small and work and len(files) > MANY_FILES
+        hit = [(f, p) for f, p in zip(files, replaced, strict=True) if len(p) or every]
         actions: list[str] = []
-        if sum(f.add["size"] for f in files) <= SMALL_TABLE:
+        if small:
             parts = whole([replace(f, deleted=_every(f, p)) for f, p in hit], shaped.column_names)
             if parts is None:
                 return None
@@ -135,11 +123,11 @@ class LocalWrites:
         else:
             folder = _folder(uri)
             for file, places in hit:
-                every = _every(file, places)
-                if len(every) == _rows_of(file):
+                out = _every(file, places)
+                if len(out) == _rows_of(file):
                     actions.append(_removed(file))
                 else:
-                    actions += without_rows(self._spark, folder, file.add, every)
+                    actions += without_rows(self._spark, folder, file.add, out)
         actions += self._written(uri, contract, shaped)
         counts = [sum(len(p) for p in side) for side in (updated, deleted)]
         if actions:
@@ -184,15 +172,19 @@ def _folder(uri: str) -> Path:
     return Path(unquote(urlsplit(uri).path))
 
 
-def _shaped(contract: TableContract, rows: pa.Table, lineage: int) -> pa.Table:
-    """Rows in the columns of a table, `_batch` among them."""
-    fields = [pa.field(c.name, PLAIN[c.type], not c.required) for c in contract.columns]
-    missing = [f.name for f in fields if not f.nullable and rows.column(f.name).null_count]
+def _shaped(contract: TableContract, rows: pa.Table) -> pa.Table:
+    """Rows in the columns of a table and their types."""
+    missing = unfilled(contract, rows)
     if missing:
         raise ValueError(f"{contract.name}: {', '.join(missing)} must have a value in each row")
-    rows = rows.select([f.name for f in fields]).cast(pa.schema(fields))
-    batch = pa.repeat(pa.scalar(lineage, pa.int64()), rows.num_rows)
-    return rows.append_column(pa.field("_batch", pa.int64(), False), batch)
+    schema = arrow_schema(contract)
+    return rows.select(schema.names).cast(schema)
+
+
+def unfilled(contract: TableContract, rows: pa.Table) -> list[str]:
+    """Columns of some rows that must have a value in each and have not."""
+    required = [c.name for c in contract.columns if c.required and c.name in rows.column_names]
+    return [c for c in required if rows.column(c).null_count]
 
 
 def _every(file: DataFile, places: Places) -> Places:

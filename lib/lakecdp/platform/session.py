@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from pyspark import SparkConf
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
@@ -26,6 +27,15 @@ INTERPRETED = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 
+PARTITIONS = "spark.lakecdp.partitions"
+"""Runtime setting: `auto` (parts of a shuffle by what a batch reads) or `fixed`."""
+
+SHUFFLE = "spark.sql.shuffle.partitions"
+PART = 8 << 20
+"""Bytes of Parquet, or of compressed text, that make one part of a shuffle; in memory they are ten times
+as many."""
+MOST_PARTITIONS = 400
+
 LOUD = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 """Loggers of PySpark that print the stack trace of a wrong expression before anyone can catch it."""
 
@@ -33,11 +43,15 @@ COMPILE_ABOVE = 4 << 20
 """Bytes of Parquet, or of compressed text, above which generated Java is quicker than none."""
 
 
-def generate_code(spark: SparkSession, bytes_read: int) -> None:
-    """Let Spark generate Java for its plans, or interpret them where little is read.
+def suit(spark: SparkSession, bytes_read: int) -> None:
+    """Let the plans of a batch suit what it reads: interpreted or compiled, with few parts or many.
 
-    To compile the Java of a plan takes a good second of a processor, whatever the number of rows.
+    To compile the Java of a plan takes a good second of a processor, whatever the number of rows; and a
+    part that does not fit in memory is sorted by way of the disk.
     """
+    if spark.conf.get(PARTITIONS, "fixed") == "auto":
+        parts = min(max(2, cores(), bytes_read // PART), MOST_PARTITIONS)
+        spark.conf.set(SHUFFLE, str(parts))
     wanted = str(spark.conf.get(CODEGEN, "auto"))
     on = bytes_read > COMPILE_ABOVE if wanted == "auto" else wanted == "always"
     for key, value in (COMPILED if on else INTERPRETED).items():
@@ -58,7 +72,11 @@ def _defaults(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "false",
-        "spark.sql.shuffle.partitions": str(partitions),
+        PARTITIONS: "fixed" if settings.shuffle_partitions else "auto",
+        SHUFFLE: str(partitions),
+        # Versions of a key are few: to look for the last ones before rows are sent to where their keys
+        # meet sorts all of them once more.
+        "spark.sql.optimizer.windowGroupLimitThreshold": "-1",
         "spark.sql.files.maxPartitionBytes": "64m",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": str(partitions),
         "spark.databricks.delta.snapshotPartitions": "2",
@@ -74,6 +92,13 @@ def _defaults(settings: SparkSettings) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.debug.maxToStringFields": "200",
     }
+
+
+def _as_submitted(wanted: dict[str, str], given: SparkConf) -> dict[str, str]:
+    """Our settings, but for the parts of a shuffle where the submitter names their number."""
+    if not given.contains(SHUFFLE):
+        return wanted
+    return {k: v for k, v in wanted.items() if k != SHUFFLE} | {PARTITIONS: "fixed"}
 
 
 def _local(settings: SparkSettings) -> dict[str, str]:
@@ -119,6 +144,7 @@ def build_session(settings: SparkSettings, app: str = "lakecdp") -> SparkSession
         builder = builder.master(settings.master)
     else:
         jvm.add_missing_jars()
+        wanted = _as_submitted(wanted, SparkConf())
     for key, value in (wanted | settings.conf).items():
         builder = builder.config(key, value)
     try:

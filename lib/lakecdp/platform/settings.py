@@ -23,7 +23,9 @@ class SparkSettings(_Strict):
 
     master: str = Field("local[*]", description="Used when nothing else names a master")
     driver_memory: str = Field("3g", pattern=r"^\d+[mg]$", description="Heap of the driver")
-    shuffle_partitions: int | None = Field(None, ge=1, description="Null: one per core, at least 2")
+    shuffle_partitions: int | None = Field(
+        None, ge=1, description="Null: by what a batch reads, at least one per core"
+    )
     codegen: Literal["auto", "always", "never"] = Field(
         "auto", description="Java generated for Spark's plans; auto: where the data repays it"
     )

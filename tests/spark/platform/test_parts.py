@@ -14,7 +14,7 @@ from lakecdp.platform import datafiles
 from lakecdp.platform import lake as lakes
 from lakecdp.platform.batch import Batch
 from lakecdp.platform.job import Job
-from lakecdp.platform.local_writes import MergeCounts
+from lakecdp.platform.merging import MergeCounts
 from lakecdp.platform.part import Unit
 
 PRODUCT, LINK = "silver.product", "identity.link"

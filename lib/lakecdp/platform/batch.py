@@ -438,12 +438,12 @@ class Batch:
             gone: keys of rows to be deleted, none of them among `rows`.
         """
         contract = self._begin(name)
-        gone = rows[:0] if gone is None else gone
+        gone = (rows[:0] if gone is None else gone).select([*contract.key])
         if not len(rows) + len(gone):
             return MergeCounts()
         counts = self._lake.put(contract, rows, gone, self.seq, self._meta())
         if counts is None:
-            both = self.spark.createDataFrame(with_gone(rows, gone.select([*contract.key])))
+            both = self.spark.createDataFrame(with_gone(rows, gone))
             return self.upsert(name, both, delete_when="s._gone")
         self._note_version(name)
         return counts

@@ -359,11 +359,12 @@ class Lake:
         """
         if not evolve and self._small(contract):
             there = self.read(contract.name)
-            few = self._few(contract, decided(there, frame, contract, how), contract.key)
+            few = _few(decided(there, frame, contract, how), contract.key)
             if few is not None:
                 gone = pc.equal(few.column(DOES), DELETE)
-                keys = few.filter(gone).select([*contract.key])
-                counts = self._put(contract, few.filter(pc.invert(gone)), keys, meta)
+                keys, kept = few.filter(gone).select([*contract.key]), few.filter(pc.invert(gone))
+                # Of what is to be deleted the key alone may be given; what is missing else Delta tells.
+                counts = None if unfilled(contract, kept) else self._put(contract, kept, keys, meta)
                 if counts is not None:
                     return counts
         days = str(contract.prune_by)
@@ -386,25 +387,12 @@ class Lake:
         name = contract.name
         return possible(self.path(name), contract) and self.bytes(name) <= SMALL_TABLE
 
-    def _few(self, contract: TableContract, rows: DataFrame, key: Sequence[str]) -> pa.Table | None:
-        """Rows to be written or deleted, brought here.
-
-        Returns:
-            None where Delta has to see to it: rows are many, are not one per key, or lack values that
-            they must have, of which Delta tells.
-        """
-        brought = rows.limit(FEW + 1).toArrow()
-        if brought.num_rows > FEW or unfilled(contract, brought):
-            return None
-        alone = brought.group_by([*key]).aggregate([]).num_rows == brought.num_rows
-        return brought if alone else None
-
     def delete(
         self, contract: TableContract, keys: DataFrame, meta: Mapping[str, Any], on: Sequence[str]
     ) -> MergeCounts:
         """Delete the rows whose columns `on` stand in `keys`, which are distinct and cached."""
         if self._small(contract) and {*on} <= {c.name for c in contract.columns if c.required}:
-            few = self._few(contract, keys, on)
+            few = _few(keys, on)
             none = arrow_schema(contract).empty_table()
             counts = None if few is None else self._put(contract, none, few, meta)
             if counts is not None:
@@ -464,6 +452,19 @@ def _snapshot_at(spark: SparkSession, path: str) -> Any:
     empty = jvm.scala.Option.empty()
     log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
     return log.update(False, empty, empty)
+
+
+def _few(rows: DataFrame, key: Sequence[str]) -> pa.Table | None:
+    """Rows to be written or deleted, brought here.
+
+    Returns:
+        None where Delta has to see to it: rows are many, are not one per key, or have none.
+    """
+    brought = rows.limit(FEW + 1).toArrow()
+    if brought.num_rows > FEW or any(brought.column(k).null_count for k in key):
+        return None
+    alone = brought.group_by([*key]).aggregate([]).num_rows == brought.num_rows
+    return brought if alone else None
 
 
 def _joined(parts: list[pa.Table], name: str, columns: Sequence[str]) -> pa.Table | None:

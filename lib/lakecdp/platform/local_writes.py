@@ -182,9 +182,8 @@ def _shaped(contract: TableContract, rows: pa.Table) -> pa.Table:
 
 
 def unfilled(contract: TableContract, rows: pa.Table) -> list[str]:
-    """Columns of some rows that must have a value in each and have not."""
-    required = [c.name for c in contract.columns if c.required and c.name in rows.column_names]
-    return [c for c in required if rows.column(c).null_count]
+    """Columns that must have a value in each row and have not."""
+    return [c.name for c in contract.columns if c.required and rows.column(c.name).null_count]
 
 
 def _every(file: DataFile, places: Places) -> Places:

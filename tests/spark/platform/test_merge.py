@@ -75,6 +75,14 @@ def source(contract: TableContract, dice: random.Random, batch: int) -> dict[Key
     return found
 
 
+def bare(row: Row, contract: TableContract, key: Key) -> Row:
+    """A row that is to be deleted, or not to be inserted, without what else a row must have."""
+    mark = contract.column_names.index(MARK[contract.name])
+    if row[mark] != "x":
+        return row
+    return (*key, *(v if i == mark else None for i, v in enumerate(row) if i >= len(key)))
+
+
 def schema(contract: TableContract) -> str:
     return ", ".join(f"`{c.name}` {c.type}" for c in contract.all_columns)
 
@@ -146,6 +154,9 @@ def test_merges_by_either_way_do_what_merge_does(
 
     for batch, how in enumerate(ways, 1):
         given = source(contract, dice, batch)
+        if how.delete_when:
+            # Of what is to be deleted the key alone may be given.
+            given = {k: bare(r, contract, k) for k, r in given.items()}
         rows = frame(spark, contract, given)
         assert lake.merge(contract, rows, {"run_seq": batch}, how) == merged(
             held, given, contract, how

@@ -277,6 +277,7 @@ def test_channels_are_connected_where_data_has_come(measured: Known) -> None:
         ("back_office", True, True),
         ("catalogue", False, True),
         ("crm", False, True),
+        ("messages", False, True),
         ("mini_program", False, True),
         ("store", True, True),
         ("web", True, True),

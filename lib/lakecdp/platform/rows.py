@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -84,9 +85,8 @@ def stats(rows: pa.Table, contract: TableContract) -> dict[str, Any]:
         kind = rows.column(name).type
         if (pa.types.is_integer(kind) or pa.types.is_date(kind)) and nulls[name] < rows.num_rows:
             found = pc.min_max(rows.column(name)).as_py()
-            low[name], high[name] = (
-                v.isoformat() if pa.types.is_date(kind) else v for v in found.values()
-            )
+            plain = date.isoformat if pa.types.is_date(kind) else int
+            low[name], high[name] = plain(found["min"]), plain(found["max"])
     return {**told, "minValues": low, "maxValues": high, "nullCount": nulls}
 
 

@@ -32,8 +32,7 @@ PARTITIONS = "spark.lakecdp.partitions"
 
 SHUFFLE = "spark.sql.shuffle.partitions"
 PART = 8 << 20
-"""Bytes of Parquet, or of compressed text, that make one part of a shuffle; in memory they are ten times
-as many."""
+"""Bytes of Parquet, or of compressed text, that make one part of a shuffle."""
 MOST_PARTITIONS = 400
 
 LOUD = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
